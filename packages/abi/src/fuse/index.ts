@@ -1,0 +1,21 @@
+export {
+  DIRECTORY_ENTRY_TYPE,
+  FUSE_INIT_FLAG,
+  FUSE_IOCTL_COMPAT,
+  FUSE_NOTIFY_POLL,
+  FUSE_OPCODE,
+  FUSE_OPEN_FLAG,
+  FUSE_POLL_SCHEDULE_NOTIFY,
+  FUSE_SET_ATTRIBUTE,
+  FUSE_SIZE,
+  FUSE_VERSION,
+  type FuseAttributes,
+  type FuseInitReply,
+  encodeAttributesOut,
+  encodeEntryOut,
+  encodeInitOut,
+  encodeOpenOut,
+  encodeStatfsOut,
+  putDirectoryEntry,
+} from './messages.ts';
+export { FuseRequest } from './request.ts';

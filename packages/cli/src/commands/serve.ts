@@ -1,0 +1,30 @@
+/** `usertrace serve`: plays the kernel until it is told to end. */
+
+import { defaultMount, prepareMount, SURROUNDINGS } from '../tree/find.ts';
+import { resolve } from 'node:path';
+
+/** What `usertrace serve` was asked for. */
+export interface ServeOptions {
+  readonly mount?: string;
+  readonly mode?: number;
+  readonly maxEvents?: number;
+}
+
+/**
+ * Serves until SIGINT, SIGTERM or SIGHUP (the terminal is gone), or until somebody unmounts the tree.
+ *
+ * @throws what mounting was refused with, in words
+ */
+export async function serve(options: ServeOptions): Promise<void> {
+  const { startServer } = await import('@usertrace/tracefs');
+  const mount = resolve(options.mount ?? defaultMount(SURROUNDINGS));
+  prepareMount(mount, options.mount === undefined && SURROUNDINGS.uid !== 0);
+  const server = await startServer({
+    mount,
+    ...(options.mode === undefined ? {} : { mode: options.mode }),
+    ...(options.maxEvents === undefined ? {} : { maxEvents: options.maxEvents }),
+  });
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => void server.stop());
+  process.stdout.write(`usertrace: serving user_events at ${server.mount}\n`);
+  await server.stopped;
+}

@@ -1,0 +1,178 @@
+/**
+ * The grammar of the command line: every command, its options, help and examples. What a command does is in
+ * commands/, and is loaded only when it is called, so that `serve` starts fast.
+ */
+
+import { readFileSync } from 'node:fs';
+import { Command, InvalidArgumentError } from 'commander';
+import { positiveNumber, withTreeOptions } from './commands/tree-option.ts';
+import { KERNEL_TREE } from './tree/find.ts';
+
+/** The most events a server may be told to hold: they are numbered in 16 bits. */
+const MAX_EVENTS_LIMIT = 60_000;
+
+/** The program, ready to parse arguments. Wrong usage throws a CommanderError after its message was printed. */
+export function createProgram(): Command {
+  const program = new Command('usertrace')
+    .description("The kernel's user_events as an ordinary user-space program.")
+    .version(readVersion())
+    .enablePositionalOptions()
+    .showHelpAfterError('(--help shows how it is used)')
+    .configureOutput({
+      outputError: (text, write) => write(text.replace(/^error: /, 'usertrace: ')),
+    })
+    .exitOverride()
+    .addHelpText(
+      'after',
+      examples(
+        ['usertrace demo', 'see it work in some seconds'],
+        ['usertrace run -- ./service', 'run a program and print its events'],
+        ['usertrace serve', 'serve all programs, until Ctrl-C'],
+        ['usertrace enable "req_*"', 'switch events on, in another terminal'],
+        ['usertrace trace -f', 'and watch them'],
+      ),
+    );
+  addServe(program);
+  addRun(program);
+  addInspection(program);
+  addSwitches(program);
+  addTrace(program);
+  addDemo(program);
+  return program;
+}
+
+function addServe(program: Command): void {
+  program
+    .command('serve')
+    .description('mount a tracefs-shaped tree and serve user_events there, until SIGINT or SIGTERM')
+    .option('-m, --mount <dir>', 'where to mount; made when it is missing (default: a folder of your own)')
+    .option('--mode <octal>', 'permission bits of the tree, such as 0755 to let others in', fileMode)
+    .option('--max-events <n>', 'how many events may exist at once', eventLimit)
+    .addHelpText(
+      'after',
+      `${examples(
+        ['usertrace serve', 'mounts where list, enable and trace look'],
+        ['usertrace serve --mount /sys/kernel/tracing', 'so that programs find it, as root'],
+        ['usertrace serve --mount /srv/tracing --mode 0755', 'let other users in'],
+      )}\nPrints "usertrace: serving user_events at DIR" when programs may open it.\n`,
+    )
+    .action(async (options) => (await import('./commands/serve.ts')).serve(options));
+}
+
+function addRun(program: Command): void {
+  program
+    .command('run')
+    .description(`run a command that sees a ${KERNEL_TREE} of its own, and print the events it writes`)
+    .argument('<command...>', 'the command and its arguments, after --')
+    .option('-e, --event <pattern>', 'record only these events; may be given again (default: all)', collect)
+    .option('-o, --output <file>', 'write the events to a file (default: stderr)')
+    .option('-m, --mount <dir>', 'where the command looks for the tree', KERNEL_TREE)
+    .option('-q, --quiet', 'print no summary')
+    .passThroughOptions()
+    .addHelpText(
+      'after',
+      `${examples(
+        ['usertrace run -- ./service --port 80', 'all events, live'],
+        ['usertrace run -e "req_*" -o trace.txt -- ./service', 'some of them, to a file'],
+      )}
+Needs no root: without it, the command runs in a user namespace, under its own user id.
+Ends when the command ends, with its exit status: 128 + N when signal N killed it, 127 when there
+is no such command, 126 when it cannot be executed. What the command leaves running in the
+background keeps running, but the tree is gone for it.
+A PATTERN is SYSTEM:EVENT or EVENT, in which * ? and [...] stand for other characters.
+In another terminal, "usertrace list --pid PID" looks into the tree of a running command.
+`,
+    )
+    .action(async (command: string[], { event, ...options }) => {
+      const { run } = await import('./commands/run.ts');
+      process.exitCode = await run(command, { ...options, event: event ?? ['user_events*:*'] });
+    });
+}
+
+function addInspection(program: Command): void {
+  withTreeOptions(program.command('list'))
+    .description('list the events of a running server, whether they are on, and their fields')
+    .option('--json', 'print an array of objects')
+    .addHelpText('after', examples(['usertrace list', ''], ['usertrace list --json | jq .[].event', '']))
+    .action(async (options) => (await import('./commands/list.ts')).list(options));
+  withTreeOptions(program.command('status'))
+    .description('show who uses which event of a running server')
+    .option('--json', 'print an object')
+    .addHelpText('after', examples(['usertrace status', ''], ['usertrace status --json | jq .busyCount', '']))
+    .action(async (options) => (await import('./commands/status.ts')).status(options));
+}
+
+function addSwitches(program: Command): void {
+  const switches = [
+    { name: 'enable', isOn: true, words: 'on' },
+    { name: 'disable', isOn: false, words: 'off' },
+  ];
+  for (const { name, isOn, words } of switches) {
+    withTreeOptions(program.command(name))
+      .description(`switch events of a running server ${words}, and print which`)
+      .argument('<pattern...>', 'SYSTEM:EVENT or EVENT, in which * ? and [...] stand for other characters')
+      .addHelpText(
+        'after',
+        `${examples([`usertrace ${name} tick`, ''], [`usertrace ${name} 'user_events:req_*' 'db_?'`, ''])}
+Returns when the programs have been told. Fails when a pattern means no event.
+`,
+      )
+      .action(async (patterns: string[], options) =>
+        (await import('./commands/switch.ts')).switchEvents(patterns, isOn, options),
+      );
+  }
+}
+
+function addTrace(program: Command): void {
+  withTreeOptions(program.command('trace'))
+    .description('print what a running server has recorded')
+    .option('-f, --follow', 'print events as they come, and remove them, until Ctrl-C')
+    .option('-n, --count <n>', 'print the last N events; with -f end after N', positiveNumber)
+    .option('--clear', 'empty the buffer first; without -f print nothing')
+    .addHelpText(
+      'after',
+      examples(
+        ['usertrace trace', 'what the buffer holds'],
+        ['usertrace trace -n 20', 'its last 20 events'],
+        ['usertrace trace -f --clear', 'only what comes from now on'],
+      ),
+    )
+    .action(async (options) => (await import('./commands/trace.ts')).trace(options));
+}
+
+function addDemo(program: Command): void {
+  program
+    .command('demo')
+    .description('run a small service that uses user_events, and switch its events on while it runs')
+    .addHelpText('after', examples(['usertrace demo', 'takes some seconds and needs no root']))
+    .action(async () => {
+      process.exitCode = await (await import('./commands/demo.ts')).demo();
+    });
+}
+
+function examples(...lines: (readonly [command: string, meaning: string])[]): string {
+  const width = Math.max(...lines.map(([command]) => command.length));
+  const shown = lines.map(([command, meaning]) => `  ${command.padEnd(width)}  ${meaning}`.trimEnd());
+  return `\nExamples:\n${shown.join('\n')}\n`;
+}
+
+function collect(value: string, collected: string[] | undefined): string[] {
+  return [...(collected ?? []), value];
+}
+
+function fileMode(text: string): number {
+  if (!/^0?[0-7]{3}$/.test(text))
+    throw new InvalidArgumentError('It must be three octal digits, such as 0750.');
+  return Number.parseInt(text, 8);
+}
+
+function eventLimit(text: string): number {
+  const count = positiveNumber(text);
+  if (count > MAX_EVENTS_LIMIT) throw new InvalidArgumentError(`It may be at most ${MAX_EVENTS_LIMIT}.`);
+  return count;
+}
+
+function readVersion(): string {
+  const manifest = readFileSync(new URL('../package.json', import.meta.url), 'utf8');
+  return (JSON.parse(manifest) as { version: string }).version;
+}

@@ -1,0 +1,56 @@
+/**
+ * What the outer and the inner process of `usertrace run` say to each other over Node's IPC channel, besides the
+ * trace text, which has a pipe of its own.
+ *
+ * The outer process belongs to the user: it checks arguments, prints, and ends with CMD's status. The inner one
+ * stands in the namespaces, serves the tree and is CMD's parent. Each side sends `OuterMessage`s or
+ * `InnerMessage`s; the first of the outer one is `start`, and the inner one's last is `failed` or `ended`.
+ */
+
+import type { RelayedSignal } from './signals.ts';
+
+/** The file descriptor of the inner process that takes the trace text. */
+export const TRACE_TEXT_FD = 3;
+
+/** The file descriptor of the inner process that may be a subscription to the kernel's process connector. */
+export const PROCESS_CONNECTOR_FD = 5;
+
+/** What to run. */
+export interface RunOrder {
+  /** Where the tree is mounted. */
+  readonly mount: string;
+  /** The command and its arguments, at least the command. */
+  readonly command: readonly string[];
+  /** Patterns of events that are switched on when they are registered. */
+  readonly patterns: readonly string[];
+  /** Whether the inner process is still in the user's own user namespace. */
+  readonly isPrivileged: boolean;
+  /** Whether PROCESS_CONNECTOR_FD is one. */
+  readonly hasConnector: boolean;
+  /** The user's own ids, for CMD. */
+  readonly uid: number;
+  readonly gid: number;
+}
+
+/** What the outer process says. */
+export type OuterMessage =
+  | { readonly kind: 'start'; readonly order: RunOrder }
+  | { readonly kind: 'signal'; readonly signal: RelayedSignal }
+  | { readonly kind: 'switch'; readonly pattern: string; readonly isOn: boolean };
+
+/** How a run ended. */
+export interface RunEnd {
+  /** CMD's exit code, or what stands for the signal that killed it. */
+  readonly exitCode: number;
+  /** Events that were recorded and printed. */
+  readonly eventCount: number;
+  /** Events that were overwritten before they could be printed. */
+  readonly lostCount: number;
+}
+
+/** What the inner process says. */
+export type InnerMessage =
+  | { readonly kind: 'started' }
+  | { readonly kind: 'switched'; readonly events: readonly string[] }
+  | { readonly kind: 'failed'; readonly message: string; readonly exitCode: number }
+  | { readonly kind: 'ended'; readonly end: RunEnd };

@@ -1,0 +1,262 @@
+/**
+ * The one koffi binding table: every libc function this project calls, with its C prototype.
+ *
+ * `libc()` loads koffi and declares the whole table at its first call (about 7 ms, of which 5 ms are koffi's own
+ * shared object and 0.3 ms the declarations); importing this file costs nothing. After that nothing here changes.
+ *
+ * The functions answer as C does: -1 and errno. `failure()` and `checked()` turn that into this project's values
+ * and errors; call them directly after the function, before anything else can touch errno. For the calls of the
+ * hot path, descriptor.ts has versions that answer the negative error number and never throw.
+ *
+ * What a call costs (Node 20, koffi 3.3.4, the system call itself included, write(2) of 16 bytes to /dev/null):
+ * memory as an address 240 ns, as a `Buffer` 255-265 ns, as a fresh `subarray` 285 ns; getppid() 170 ns. So a hot
+ * caller takes the address of a buffer once (`addressOf`) and keeps the buffer alive.
+ */
+import { createRequire } from 'node:module';
+import { ERRNO, ErrnoError, type ErrnoName, errnoName } from '@usertrace/base';
+
+/** What may stand for a pointer: memory of ours, the address of such, or null. */
+export type Pointer = NodeJS.TypedArray | DataView | number | bigint | null;
+
+/** The functions of the C library, by name. See section 2 and 3 of the manual pages. */
+export interface Libc {
+  open(path: string, flags: number, mode: number): number;
+  close(fd: number): number;
+  read(fd: number, buffer: Pointer, size: number): number;
+  write(fd: number, buffer: Pointer, size: number): number;
+  pread(fd: number, buffer: Pointer, size: number, offset: number | bigint): number;
+  pwrite(fd: number, buffer: Pointer, size: number, offset: number | bigint): number;
+  fcntl(fd: number, command: number, argument: number): number;
+  ioctl(fd: number, request: number, argument: Pointer): number;
+  poll(fds: Pointer, count: number, timeoutMs: number): number;
+  epoll_create1(flags: number): number;
+  epoll_ctl(epfd: number, operation: number, fd: number, event: Pointer): number;
+  epoll_wait(epfd: number, events: Pointer, maxEvents: number, timeoutMs: number): number;
+  eventfd(initial: number, flags: number): number;
+  mmap(address: Pointer, size: number, protection: number, flags: number, fd: number, offset: number): number;
+  munmap(address: Pointer, size: number): number;
+  mprotect(address: Pointer, size: number, protection: number): number;
+  mount(
+    source: string | null,
+    target: string,
+    type: string | null,
+    flags: number,
+    options: string | null,
+  ): number;
+  umount2(target: string, flags: number): number;
+  socket(domain: number, type: number, protocol: number): number;
+  socketpair(domain: number, type: number, protocol: number, fds: Pointer): number;
+  bind(fd: number, address: Pointer, size: number): number;
+  setsockopt(fd: number, level: number, name: number, value: Pointer, size: number): number;
+  send(fd: number, buffer: Pointer, size: number, flags: number): number;
+  recv(fd: number, buffer: Pointer, size: number, flags: number): number;
+  sendmsg(fd: number, message: Pointer, flags: number): number;
+  recvmsg(fd: number, message: Pointer, flags: number): number;
+  clone(entry: Pointer, stackTop: Pointer, flags: number, argument: Pointer): number;
+  waitpid(pid: number, status: Pointer, options: number): number;
+  kill(pid: number, signal: number): number;
+  prctl(option: number, a: number, b: number, c: number, d: number): number;
+  prlimit(pid: number, resource: number, wanted: Pointer, former: Pointer): number;
+  sched_getcpu(): number;
+  clock_gettime(clock: number, time: Pointer): number;
+  sysconf(name: number): number;
+  getuid(): number;
+  geteuid(): number;
+  getgid(): number;
+  getegid(): number;
+  syscall(number: number, a: Pointer, b: Pointer, c: Pointer, d: Pointer, e: Pointer, f: Pointer): number;
+  napi_get_uv_event_loop(env: unknown, loop: Pointer): number;
+  uv_backend_fd(loop: Pointer): number;
+  uv_backend_timeout(loop: Pointer): number;
+  uv_update_time(loop: Pointer): void;
+}
+
+/**
+ * The prototypes. Variadic functions (open, fcntl, ioctl, prctl, syscall) are given the arguments we use: on
+ * x86-64 a variadic call differs from another only in how floating-point arguments are counted. `void *` takes an
+ * address as a number too; size_t and ssize_t results stay under 2^53. The last four are libuv's, which Node
+ * exports for add-ons: node-loop.ts says what for.
+ */
+const PROTOTYPES = {
+  open: 'int open(const char *, int, uint32_t)',
+  close: 'int close(int)',
+  read: 'int64_t read(int, void *, size_t)',
+  write: 'int64_t write(int, const void *, size_t)',
+  pread: 'int64_t pread(int, void *, size_t, int64_t)',
+  pwrite: 'int64_t pwrite(int, const void *, size_t, int64_t)',
+  fcntl: 'int fcntl(int, int, int64_t)',
+  ioctl: 'int ioctl(int, uint64_t, void *)',
+  poll: 'int poll(void *, uint64_t, int)',
+  epoll_create1: 'int epoll_create1(int)',
+  epoll_ctl: 'int epoll_ctl(int, int, int, void *)',
+  epoll_wait: 'int epoll_wait(int, void *, int, int)',
+  eventfd: 'int eventfd(uint32_t, int)',
+  mmap: 'int64_t mmap(void *, size_t, int, int, int, int64_t)',
+  munmap: 'int munmap(void *, size_t)',
+  mprotect: 'int mprotect(void *, size_t, int)',
+  mount: 'int mount(const char *, const char *, const char *, uint64_t, const char *)',
+  umount2: 'int umount2(const char *, int)',
+  socket: 'int socket(int, int, int)',
+  socketpair: 'int socketpair(int, int, int, void *)',
+  bind: 'int bind(int, const void *, uint32_t)',
+  setsockopt: 'int setsockopt(int, int, int, const void *, uint32_t)',
+  send: 'int64_t send(int, const void *, size_t, int)',
+  recv: 'int64_t recv(int, void *, size_t, int)',
+  sendmsg: 'int64_t sendmsg(int, const void *, int)',
+  recvmsg: 'int64_t recvmsg(int, void *, int)',
+  clone: 'int clone(void *, void *, int, void *)',
+  waitpid: 'int waitpid(int, void *, int)',
+  kill: 'int kill(int, int)',
+  prctl: 'int prctl(int, uint64_t, uint64_t, uint64_t, uint64_t)',
+  prlimit: 'int prlimit(int, int, const void *, void *)',
+  sched_getcpu: 'int sched_getcpu()',
+  clock_gettime: 'int clock_gettime(int, void *)',
+  sysconf: 'int64_t sysconf(int)',
+  getuid: 'uint32_t getuid()',
+  geteuid: 'uint32_t geteuid()',
+  getgid: 'uint32_t getgid()',
+  getegid: 'uint32_t getegid()',
+  syscall: 'int64_t syscall(int64_t, void *, void *, void *, void *, void *, void *)',
+  napi_get_uv_event_loop: 'int napi_get_uv_event_loop(void *, void *)',
+  uv_backend_fd: 'int uv_backend_fd(void *)',
+  uv_backend_timeout: 'int uv_backend_timeout(void *)',
+  uv_update_time: 'void uv_update_time(void *)',
+} as const satisfies Record<keyof Libc, string>;
+
+/** Numbers of the system calls that the C library has no function for everywhere (x86-64, `syscall()`). */
+export const SYSTEM_CALL = {
+  rt_sigprocmask: 14,
+  getppid: 110,
+  gettid: 186,
+  futex: 202,
+  tgkill: 234,
+  kcmp: 312,
+  pidfd_send_signal: 424,
+  pidfd_open: 434,
+} as const;
+
+/** Thrown when this program cannot reach the operating system's functions at all. */
+export class UnsupportedSystemError extends Error {
+  override readonly name: string = 'UnsupportedSystemError';
+}
+
+interface Koffi {
+  load(path: null): { func(prototype: string): (...args: unknown[]) => unknown };
+  errno(): number;
+  address(memory: NodeJS.TypedArray): bigint;
+  view(address: bigint, size: number): ArrayBuffer;
+  node: { env: unknown };
+}
+
+interface Door {
+  readonly koffi: Koffi;
+  readonly table: Libc;
+}
+
+let door: Door | undefined;
+
+function openDoor(): Door {
+  if (process.platform !== 'linux' || process.arch !== 'x64')
+    throw new UnsupportedSystemError(
+      `usertrace needs Linux on x86-64, and this is ${process.platform} on ${process.arch}`,
+    );
+  let koffi: Koffi;
+  try {
+    koffi = createRequire(import.meta.url)('koffi') as Koffi;
+  } catch (cause) {
+    throw new UnsupportedSystemError(
+      'Cannot load koffi, which calls the C library: run npm ci for this machine and this Node again',
+      { cause },
+    );
+  }
+  const library = koffi.load(null);
+  const table: Record<string, unknown> = {};
+  for (const [name, prototype] of Object.entries(PROTOTYPES)) table[name] = library.func(prototype);
+  return { koffi, table: table as unknown as Libc };
+}
+
+/**
+ * The C library.
+ *
+ * @throws {UnsupportedSystemError} when this is not Linux on x86-64, or koffi cannot be loaded
+ */
+export function libc(): Libc {
+  door ??= openDoor();
+  return door.table;
+}
+
+/**
+ * errno(3) as the call before left it.
+ *
+ * @returns the positive error number
+ */
+export function lastErrno(): number {
+  door ??= openDoor();
+  return door.koffi.errno();
+}
+
+/**
+ * The result of a call, or its error.
+ *
+ * @param result what the call answered
+ * @returns `result` if it is not negative, otherwise the negative error number
+ */
+export function failure(result: number): number {
+  return result < 0 ? -lastErrno() : result;
+}
+
+/**
+ * The result of a call that should not fail.
+ *
+ * @param result what the call answered
+ * @param doing what was being done, as in `Cannot <doing>`
+ * @returns `result`
+ * @throws {ErrnoError} when the call failed
+ */
+export function checked(result: number, doing: string): number {
+  if (result < 0) throw systemCallError(lastErrno(), doing);
+  return result;
+}
+
+/**
+ * The error of a call that failed. A number that base's table has no name for is given as EIO, its number in the
+ * message.
+ *
+ * @param errno the positive error number
+ * @param doing what was being done, as in `Cannot <doing>`
+ */
+export function systemCallError(errno: number, doing: string): ErrnoError {
+  const name = errnoName(errno);
+  return name in ERRNO
+    ? new ErrnoError(name as ErrnoName, `Cannot ${doing}`)
+    : new ErrnoError('EIO', `Cannot ${doing}: error number ${errno}`);
+}
+
+/**
+ * The address of memory of ours. It stays valid while the buffer is reachable: typed arrays made by
+ * `Buffer.alloc`, `new ArrayBuffer` of 64 bytes or more, and mapped memory do not move.
+ *
+ * @param memory whose first byte's address is wanted
+ */
+export function addressOf(memory: NodeJS.TypedArray): number {
+  door ??= openDoor();
+  return Number(door.koffi.address(memory));
+}
+
+/**
+ * Memory at an address, without a copy. The caller answers for its being mapped while the result is reachable, and
+ * makes one view of an address only.
+ *
+ * @param address of the first byte
+ * @param size in bytes
+ */
+export function viewOf(address: number, size: number): ArrayBuffer {
+  door ??= openDoor();
+  return door.koffi.view(BigInt(address), size);
+}
+
+/** This thread's N-API environment, which `napi_get_uv_event_loop` wants. */
+export function nodeEnvironment(): unknown {
+  door ??= openDoor();
+  return door.koffi.node.env;
+}

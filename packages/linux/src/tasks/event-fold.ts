@@ -1,0 +1,151 @@
+/**
+ * What a batch of connector events comes to: which tasks were born to known ones and still live, and which known ones
+ * ended. Nothing that the sink holds changes while a batch is worked off, so a grandchild whose parent has ended in
+ * the same batch has just what the grandparent had, and the parent need never be shown to the sink, which could not
+ * open its memory any more.
+ *
+ * One fold lives for one batch, which may come in parts (`take`), and changes no `KnownTask`.
+ */
+import { assert, type Pid, type Tid } from '@usertrace/base';
+import type { ProcessEvent } from './connector-messages.ts';
+import type { KnownTask, KnownTasks } from './known-tasks.ts';
+
+/** A task that was made during the batch. */
+export interface Birth {
+  readonly kind: 'birth';
+  readonly tid: Tid;
+  readonly pid: Pid;
+  readonly parent: KnownTask | Birth;
+  /** When its first ancestor in this batch was made: an event's number. The known ancestor lived then. */
+  readonly at: number;
+  /** Whether it has exited or execed since. */
+  isOver: boolean;
+}
+
+/** Known tasks that ended: all of a process by exec, one by exit. */
+export interface Ending {
+  readonly kind: 'execed' | 'exited';
+  readonly tasks: readonly KnownTask[];
+  readonly at: number;
+}
+
+type Relative = KnownTask | Birth;
+
+const isBirth = (relative: Relative): relative is Birth => 'kind' in relative;
+
+/** The fold of one batch. */
+export class EventFold {
+  readonly #known: KnownTasks;
+  readonly #hasInheritance: (task: KnownTask) => boolean;
+  readonly #steps: (Birth | Ending)[] = [];
+  /** Births of which no event told that they are over. */
+  readonly #born = new Map<Tid, Birth>();
+  readonly #bornOfProcess = new Map<Pid, Set<Birth>>();
+  readonly #ended = new Set<KnownTask>();
+  #eventCount = 0;
+
+  /**
+   * @param known the tasks that are known when the batch begins
+   * @param hasInheritance whether a child of a known task inherits anything
+   */
+  constructor(known: KnownTasks, hasInheritance: (task: KnownTask) => boolean) {
+    this.#known = known;
+    this.#hasInheritance = hasInheritance;
+  }
+
+  /** Takes the events that come after those it was given before. */
+  take(events: readonly ProcessEvent[]): void {
+    for (const event of events) {
+      this.#eventCount++;
+      if (event.kind === 'fork') this.#fork(event);
+      else if (event.kind === 'exec') this.#end(this.#membersOf(event.pid), 'execed');
+      else if (event.kind === 'exit') this.#end(this.#relatives(event.tid), 'exited');
+    }
+  }
+
+  /** The births that are not over, parents first. */
+  get living(): readonly Birth[] {
+    return [...this.#born.values()].filter((birth) => !birth.isOver);
+  }
+
+  /**
+   * Says that a birth turned out to be over although no event has told so yet. Events of what it did before may still
+   * come.
+   */
+  markOver(birth: Birth): void {
+    birth.isOver = true;
+  }
+
+  /** What is to be told to the sink, in order. */
+  steps(): readonly (Birth | Ending)[] {
+    return this.#steps
+      .filter((step) => step.kind !== 'birth' || !step.isOver)
+      .sort((first, second) => first.at - second.at);
+  }
+
+  /**
+   * Whose registrations a birth has.
+   *
+   * @param birth one that is not over
+   * @returns its parent; or, as that is over, the nearest ancestor that is not
+   */
+  static sourceOf(birth: Birth): KnownTask | Birth {
+    let source = birth.parent;
+    while (isBirth(source) && source.isOver) source = source.parent;
+    return source;
+  }
+
+  /** The image that a birth began with. */
+  static imageOf(birth: Birth): string | undefined {
+    let ancestor = birth.parent;
+    while (isBirth(ancestor)) ancestor = ancestor.parent;
+    return ancestor.image;
+  }
+
+  #fork(event: ProcessEvent & { kind: 'fork' }): void {
+    const { childTid: tid, childPid: pid } = event;
+    // The id was given out anew, so its former owner is gone, whatever became of the event.
+    this.#end(this.#relatives(tid), 'exited');
+    // A new thread has the parent of its process, and which thread made it is not told: we take the leader.
+    const candidates = (tid as number) === pid ? this.#relatives(event.parentTid) : this.#membersOf(pid);
+    const parents = candidates.filter((parent) => isBirth(parent) || this.#hasInheritance(parent));
+    const parent = parents.find((candidate) => (candidate.tid as number) === candidate.pid) ?? parents[0];
+    if (parent === undefined) return;
+    const at = isBirth(parent) ? parent.at : this.#eventCount;
+    const birth: Birth = { kind: 'birth', tid, pid, parent, at, isOver: false };
+    this.#steps.push(birth);
+    this.#born.set(tid, birth);
+    const siblings = this.#bornOfProcess.get(pid);
+    if (siblings === undefined) this.#bornOfProcess.set(pid, new Set([birth]));
+    else siblings.add(birth);
+  }
+
+  #end(relatives: readonly Relative[], kind: 'execed' | 'exited'): void {
+    const tasks: KnownTask[] = [];
+    for (const relative of relatives) {
+      if (isBirth(relative)) {
+        relative.isOver = true;
+        this.#born.delete(relative.tid);
+        this.#bornOfProcess.get(relative.pid)?.delete(relative);
+      } else {
+        assert(!this.#ended.has(relative), 'a task ends once');
+        this.#ended.add(relative);
+        tasks.push(relative);
+      }
+    }
+    if (tasks.length > 0) this.#steps.push({ kind, tasks, at: this.#eventCount });
+  }
+
+  /** The task of that id now, as a list of none or one. */
+  #relatives(tid: Tid): readonly Relative[] {
+    const birth = this.#born.get(tid);
+    if (birth !== undefined) return [birth];
+    const task = this.#known.get(tid);
+    return task === undefined || this.#ended.has(task) ? [] : [task];
+  }
+
+  #membersOf(pid: Pid): readonly Relative[] {
+    const known = [...this.#known.ofProcess(pid)].filter((task) => !this.#ended.has(task));
+    return [...known, ...(this.#bornOfProcess.get(pid) ?? [])];
+  }
+}

@@ -1,0 +1,21 @@
+export { type CallerVerdict, perfmonCapable, verifyCaller } from './caller.ts';
+export {
+  adoptProcessConnector,
+  type ConnectorBatch,
+  type ConnectorRefusal,
+  openProcessConnector,
+  ProcessConnector,
+} from './connector.ts';
+export type { ProcessEvent } from './connector-messages.ts';
+export { MAX_KNOWN_TASKS } from './known-tasks.ts';
+export type { EventSource, TaskPort, TaskSight, TaskSink } from './port.ts';
+export {
+  type Absence,
+  readTaskCommand,
+  readTaskStat,
+  readTaskStatus,
+  type TaskStat,
+  type TaskStatus,
+} from './procfs.ts';
+export { type DescriptorWatcher, SystemTasks } from './system-tasks.ts';
+export { type TaskIdentity, TaskTracker } from './tracker.ts';

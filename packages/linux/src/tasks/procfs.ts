@@ -1,0 +1,217 @@
+/**
+ * What /proc says about one task (proc(5)). Nothing here is kept: each call reads anew, and each answers `gone` for a
+ * task that is no more instead of throwing.
+ *
+ * Every path goes through /proc/TID, which exists for each thread although a listing of /proc shows processes only;
+ * `stat` is read in /proc/TID/task/TID, because the one above it adds up the times of all threads.
+ */
+import { readdirSync, readlinkSync } from 'node:fs';
+import { assert, ERRNO, Pid, type Tid, Uid } from '@usertrace/base';
+import { closeDescriptor, O, openDescriptor, readDescriptorAt } from '../descriptor.ts';
+
+/**
+ * Why there is nothing to say: `gone`, there is no such task (any more); `unreadable`, we may not look (another
+ * user's task, hidepid) or cannot now (no descriptor is left), so nothing is known about it.
+ */
+export type Absence = 'gone' | 'unreadable';
+
+/** The longest file read here: `status` and `stat` have about 1.5 KiB, auxv 0.4. */
+const MAX_FILE_BYTES = 4096;
+/** Names of directories under /proc that are looked at; Linux's own limit on process ids is 4,194,304. */
+const MAX_LISTED = 65_536;
+
+const page = Buffer.alloc(MAX_FILE_BYTES);
+
+/**
+ * A piece of a file of a task.
+ *
+ * @param path the file
+ * @param offset in bytes
+ * @param size at most so many bytes, no more than 4,096
+ * @returns the bytes, valid until the next call, or why there are none
+ */
+export function readTaskFile(path: string, offset: number, size: number): Buffer | Absence {
+  assert(size <= MAX_FILE_BYTES, 'files of tasks are read in pieces');
+  const fd = openDescriptor(path, O.RDONLY);
+  if (fd < 0) return fd === -ERRNO.ENOENT || fd === -ERRNO.ESRCH ? 'gone' : 'unreadable';
+  const count = readDescriptorAt(fd, page, size, offset);
+  closeDescriptor(fd);
+  if (count < 0) return count === -ERRNO.ESRCH ? 'gone' : 'unreadable';
+  return page.subarray(0, count);
+}
+
+/** What `stat` says. */
+export interface TaskStat {
+  /** The name that prctl(PR_SET_NAME) sets, at most 15 bytes. */
+  readonly command: string;
+  /** One letter; Z and X: it has ended. */
+  readonly state: string;
+  /** The process that is its parent now. */
+  readonly parentPid: Pid;
+  /** When it was made, in ticks (1/100 s) since the system started. With the tid it names one task for ever. */
+  readonly startTicks: number;
+  /** `none`: it has no memory (any more); `hidden`: it has, and we may not see more (ptrace(2), access mode read). */
+  readonly memory: MemoryLayout | 'none' | 'hidden';
+}
+
+/** Where execve(2) put the parts of a program. fork copies it, nothing but exec changes it (and PR_SET_MM). */
+export interface MemoryLayout {
+  /** The beginning and end of code, data and heap and the bottom of the stack, as one text to compare. */
+  readonly addresses: string;
+  /** The bottom of the stack. */
+  readonly stack: number;
+}
+
+/** The first of these follows the command's closing parenthesis; the numbers are those of proc(5). */
+const FIRST_FIELD = 3;
+const FIELD = { state: 3, ppid: 4, starttime: 22, startcode: 26, startstack: 28 } as const;
+const LAYOUT_FIELDS = [26, 27, 28, 45, 46, 47] as const;
+
+/**
+ * Reads `stat` of a task.
+ *
+ * @param tid the task
+ */
+export function readTaskStat(tid: Tid): TaskStat | Absence {
+  const bytes = readTaskFile(`/proc/${tid}/task/${tid}/stat`, 0, MAX_FILE_BYTES);
+  return typeof bytes === 'string' ? bytes : parseTaskStat(bytes);
+}
+
+/**
+ * Parses the text of `stat`. The command in it may hold blanks and parentheses: it ends at the last `)`.
+ *
+ * @param bytes the file
+ */
+export function parseTaskStat(bytes: Buffer): TaskStat {
+  const commandStart = bytes.indexOf('(') + 1;
+  const commandEnd = bytes.lastIndexOf(')');
+  assert(commandStart > 0 && commandEnd >= commandStart, 'stat has the command in parentheses');
+  const fields = bytes.toString('latin1', commandEnd + 2).split(' ');
+  const field = (number: number): string => fields[number - FIRST_FIELD] ?? '0';
+  const startCode = field(FIELD.startcode);
+  const stack = Number(field(FIELD.startstack));
+  // The kernel prints 0 for a task without memory and 1 where the reader may not know.
+  const isHidden = startCode === '1' && stack === 0;
+  return {
+    command: bytes.toString('utf8', commandStart, commandEnd),
+    state: field(FIELD.state),
+    parentPid: Pid(Number(field(FIELD.ppid))),
+    startTicks: Number(field(FIELD.starttime)),
+    memory:
+      startCode === '0' && stack === 0
+        ? 'none'
+        : isHidden
+          ? 'hidden'
+          : { addresses: LAYOUT_FIELDS.map(field).join(), stack },
+  };
+}
+
+/** What `status` says. */
+export interface TaskStatus {
+  /** The process that the task is a thread of. */
+  readonly pid: Pid;
+  /** The effective user id, as our user namespace sees it. */
+  readonly effectiveUid: Uid;
+  /** The effective capabilities, one bit each (capabilities(7)), in the task's own user namespace. */
+  readonly effectiveCapabilities: bigint;
+}
+
+/**
+ * Reads `status` of a task.
+ *
+ * @param tid the task
+ */
+export function readTaskStatus(tid: Tid): TaskStatus | Absence {
+  const bytes = readTaskFile(`/proc/${tid}/status`, 0, MAX_FILE_BYTES);
+  if (typeof bytes === 'string') return bytes;
+  const text = bytes.toString('latin1');
+  const pid = /^Tgid:\t(\d+)$/m.exec(text)?.[1];
+  const effectiveUid = /^Uid:\t\d+\t(\d+)\t/m.exec(text)?.[1];
+  const capabilities = /^CapEff:\t([\da-f]+)$/m.exec(text)?.[1];
+  assert(
+    pid !== undefined && effectiveUid !== undefined && capabilities !== undefined,
+    'status has Tgid, Uid, CapEff',
+  );
+  return {
+    pid: Pid(Number(pid)),
+    effectiveUid: Uid(Number(effectiveUid)),
+    effectiveCapabilities: BigInt(`0x${capabilities}`),
+  };
+}
+
+/**
+ * The name of a task.
+ *
+ * @param tid the task
+ */
+export function readTaskCommand(tid: Tid): { readonly command: string } | Absence {
+  const bytes = readTaskFile(`/proc/${tid}/comm`, 0, MAX_FILE_BYTES);
+  if (typeof bytes === 'string') return bytes;
+  return { command: bytes.toString('utf8').replace(/\n$/, '') };
+}
+
+/** A system call that a task is in. */
+export interface SystemCall {
+  readonly number: number;
+  /** Its six arguments, as the registers hold them. */
+  readonly args: readonly bigint[];
+}
+
+/**
+ * Reads `syscall` of a task, which takes the right to trace it (ptrace(2), access mode attach).
+ *
+ * @param tid the task
+ * @returns the system call it waits in; `running` when it is on a CPU or just going to sleep; `outside` when it
+ *   waits for something else
+ */
+export function readTaskSystemCall(tid: Tid): SystemCall | 'running' | 'outside' | Absence {
+  const bytes = readTaskFile(`/proc/${tid}/syscall`, 0, MAX_FILE_BYTES);
+  if (typeof bytes === 'string') return bytes;
+  const [number, ...rest] = bytes.toString('latin1').trimEnd().split(' ');
+  if (number === 'running') return 'running';
+  if (number === undefined || number === '-1' || rest.length < 6) return 'outside';
+  return { number: Number(number), args: rest.slice(0, 6).map(BigInt) };
+}
+
+/**
+ * The user namespace of a task, as a text that is equal for equal namespaces.
+ *
+ * @param tid the task, or `self`
+ * @returns undefined when it cannot be known
+ */
+export function userNamespaceOf(tid: Tid | 'self'): string | undefined {
+  try {
+    return readlinkSync(`/proc/${tid}/ns/user`);
+  } catch {
+    return undefined;
+  }
+}
+
+/** All processes that we can see, 65,536 at most. */
+export function listProcesses(): Pid[] {
+  return listNumbers('/proc').map(Pid);
+}
+
+/**
+ * All threads of a process, 65,536 at most.
+ *
+ * @param pid the process; of one that is gone there are none
+ */
+export function listThreads(pid: Pid): Tid[] {
+  return listNumbers(`/proc/${pid}/task`) as Tid[];
+}
+
+function listNumbers(directory: string): number[] {
+  let names: string[];
+  try {
+    names = readdirSync(directory);
+  } catch {
+    return [];
+  }
+  const numbers: number[] = [];
+  for (const name of names) {
+    const number = Number(name);
+    if (number > 0 && numbers.length < MAX_LISTED) numbers.push(number);
+  }
+  return numbers;
+}

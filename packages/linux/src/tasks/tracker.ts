@@ -1,0 +1,322 @@
+/**
+ * Who is a task, with whom does it share memory, from whom does it descend: follows the tasks that registered
+ * something, and tells a sink when one forks, execs or exits, as the kernel's hooks would.
+ *
+ * It has two ways to learn of it. With the process connector it drains the events: exact. Without, it searches /proc
+ * for descendants whenever a task was made on the system, and looks again at the tasks it knows. When the connector
+ * lost events, it searches once.
+ *
+ * The server calls `catchUp` before whatever depends on who has registered what, so a child inherits what its parent
+ * had when it was made: nothing is registered between two calls without one. It then calls `identify` for the task
+ * that asks. One tracker holds its known tasks, the search and the names; it belongs to the serving thread.
+ */
+import type { Nanoseconds, Pid, Tid } from '@usertrace/base';
+import { CommandCache } from './command-cache.ts';
+import type { ProcessEvent } from './connector-messages.ts';
+import { DescendantSearch, type Newcomer } from './descendant-search.ts';
+import { type Birth, type Ending, EventFold } from './event-fold.ts';
+import { type KnownTask, KnownTasks } from './known-tasks.ts';
+import type { EventSource, TaskPort, TaskSight, TaskSink } from './port.ts';
+import { ToldTasks } from './told-tasks.ts';
+
+/** Known tasks looked at again by one `catchUp` without the connector: 0.2 ms. `sweep` looks at all. */
+const LOOKS_PER_CATCH_UP = 32;
+/**
+ * A task may exec or exit while its birth is worked off, and what it did before that has to be fetched once more. So
+ * often it is; a rest waits for the next call.
+ */
+const MAX_ROUNDS = 8;
+
+/** Who asks. */
+export interface TaskIdentity {
+  readonly tid: Tid;
+  /** The process it is a thread of. */
+  readonly pid: Pid;
+  /** When it was made, in ticks since the system started: with the tid it names one task for ever. */
+  readonly startTicks: number;
+}
+
+/** The tracker. */
+export class TaskTracker {
+  readonly #port: TaskPort;
+  readonly #source: EventSource | undefined;
+  readonly #sink: TaskSink;
+  readonly #known = new KnownTasks();
+  readonly #search: DescendantSearch;
+  readonly #commands: CommandCache;
+  /** Where `#takeSome` goes on. */
+  #turn: MapIterator<KnownTask> = this.#known.all();
+  /** Found since the last `#settle`, or to be looked at by it for another reason. */
+  #found: KnownTask[] = [];
+  #registrationVersion = 0;
+  /** When the last drain began that lost nothing: all events before that have been seen. */
+  #drainedAt: Nanoseconds;
+  readonly #told = new ToldTasks();
+
+  /**
+   * @param port the system
+   * @param source the process connector; undefined to do without
+   * @param sink is told; it calls nothing here in turn
+   */
+  constructor(port: TaskPort, source: EventSource | undefined, sink: TaskSink) {
+    this.#port = port;
+    this.#source = source;
+    this.#sink = sink;
+    this.#commands = new CommandCache(port);
+    this.#drainedAt = port.now();
+    this.#search = new DescendantSearch(
+      port,
+      this.#known,
+      (task) => this.#holderOf(task) !== undefined,
+      (newcomer) => this.#bear(newcomer),
+    );
+  }
+
+  /** How many tasks are followed. */
+  get knownCount(): number {
+    return this.#known.size;
+  }
+
+  /**
+   * Tells the sink everything that happened before this call. With the connector that is all; without, an exec or
+   * exit may be missing if more than 32 tasks are known: `sweep` finds those.
+   */
+  catchUp(): void {
+    this.#fetch();
+    this.#settle(this.#source === undefined ? this.#takeSome() : []);
+  }
+
+  /**
+   * `catchUp`, and looks at every known task: 7 µs each. For requests whose answer depends on who is still there (DEL,
+   * the status file). With the connector too: it tells of an exit a moment after the parent could know.
+   */
+  sweep(): void {
+    this.#fetch();
+    this.#settle([...this.#known.all()]);
+  }
+
+  /**
+   * Makes a task known that asks to register or unregister something. Call `catchUp` first, and nothing else of the
+   * tracker until the request has changed the sink.
+   *
+   * @param tid the requester
+   * @returns undefined when it is gone, or we may not look at it
+   */
+  identify(tid: Tid): TaskIdentity | undefined {
+    let task = this.#known.get(tid);
+    const sight = this.#port.look(tid);
+    if (typeof sight === 'string') return undefined;
+    if (task !== undefined && !this.#isStill(task, sight)) task = undefined;
+    task ??= this.#introduce(tid, sight);
+    if (task === undefined) return undefined;
+    task.registrations.version = ++this.#registrationVersion;
+    return { tid, pid: task.pid, startTicks: sight.startTicks };
+  }
+
+  /**
+   * The name of a task, for the trace's TASK column: not older than 0.1 s, or the last one it had if it is gone.
+   *
+   * @param tid the task
+   * @returns undefined when it was never seen
+   */
+  commandOf(tid: Tid): string | undefined {
+    return this.#commands.commandOf(tid);
+  }
+
+  #introduce(tid: Tid, sight: TaskSight): KnownTask | undefined {
+    const pid = this.#port.processOf(tid);
+    if (typeof pid === 'string' || this.#known.isFull) return undefined;
+    const task = this.#known.add(tid, pid, sight, { version: 0 });
+    if (this.#source === undefined) {
+      this.#search.prepareFor(task);
+      this.#watchExit(pid);
+    }
+    return task;
+  }
+
+  #watchExit(pid: Pid): void {
+    const ended = (): void => {
+      this.#fetch();
+      this.#settle([...this.#known.ofProcess(pid)]);
+    };
+    this.#known.watchExit(pid, () => this.#port.watchExit(pid, ended));
+  }
+
+  /** Tells the sink what is new. */
+  #fetch(): void {
+    if (this.#source !== undefined) this.#drain(this.#source);
+    else if (this.#known.size > 0) this.#search.findNew();
+  }
+
+  /**
+   * Looks at some known tasks, and once more at those that were just found. What those that have ended did before is
+   * fetched, and only then the sink is told of the end: they may have left children.
+   */
+  #settle(tasks: readonly KnownTask[]): void {
+    for (let round = 0; round < MAX_ROUNDS; round++) {
+      const ended = [...(round === 0 ? tasks : []), ...this.#found].filter(
+        (task) => !this.#isUnchanged(task),
+      );
+      this.#found = [];
+      if (ended.length === 0) return;
+      this.#fetch();
+      for (const task of ended) this.#lookAgain(task);
+    }
+  }
+
+  #drain(source: EventSource): void {
+    const fold = new EventFold(this.#known, (task) => this.#holderOf(task) !== undefined);
+    const sights = new Map<Birth, TaskSight>();
+    const isComplete = this.#collect(source, fold, sights);
+    this.#apply(fold.steps(), sights);
+    if (isComplete) return;
+    // An event comes a little after its instant, and start times are in whole ticks: one more covers both.
+    this.#search.findMadeSince(this.#port.ticksAt(this.#drainedAt) - 1, this.#told);
+    this.#drainedAt = this.#port.now();
+    this.#found = [...this.#known.all()];
+  }
+
+  /** Fetches events until no birth has ended behind our back. Returns whether none was lost. */
+  #collect(source: EventSource, fold: EventFold, sights: Map<Birth, TaskSight>): boolean {
+    let isComplete = true;
+    for (let round = 0; round < MAX_ROUNDS; round++) {
+      const startedAt = this.#port.now();
+      const { events, overflowed } = source.drain();
+      if (overflowed && this.#known.size > 0) isComplete = false;
+      else if (isComplete) this.#drainedAt = startedAt;
+      for (const event of events) {
+        this.#noteCommand(event);
+        // Where events are lost, an unknown parent need not be a stranger.
+        if (isComplete) this.#noteTold(event);
+      }
+      if (this.#known.size === 0) return true;
+      fold.take(events);
+      let hasEnded = false;
+      for (const birth of fold.living) {
+        const sight = sights.has(birth) ? undefined : this.#lookAtBirth(birth);
+        if (typeof sight === 'object') sights.set(birth, sight);
+        if (sight !== 'ended') continue;
+        fold.markOver(birth);
+        hasEnded = true;
+      }
+      if (!hasEnded) break;
+    }
+    return isComplete;
+  }
+
+  #noteCommand(event: ProcessEvent): void {
+    if (event.kind === 'comm') this.#commands.rename(event.tid, event.command);
+    else if (event.kind === 'exec') this.#commands.expire(event.tid);
+  }
+
+  #noteTold(event: ProcessEvent): void {
+    if (event.kind === 'exit') this.#told.delete(event.tid);
+    else if (event.kind === 'fork') this.#told.add(event.childTid);
+  }
+
+  #lookAtBirth(birth: Birth): TaskSight | 'ended' | undefined {
+    const sight = this.#port.look(birth.tid);
+    if (typeof sight === 'string') return sight === 'gone' ? 'ended' : undefined;
+    const image = EventFold.imageOf(birth);
+    return isOther(sight.image, image) ? 'ended' : { ...sight, image };
+  }
+
+  #apply(steps: readonly (Birth | Ending)[], sights: ReadonlyMap<Birth, TaskSight>): void {
+    const born = new Map<Birth, KnownTask | undefined>();
+    for (const step of steps) {
+      if (step.kind !== 'birth') {
+        for (const task of step.tasks) this.#end(task, step.kind);
+        continue;
+      }
+      const source = EventFold.sourceOf(step);
+      const parent = 'kind' in source ? born.get(source) : source;
+      const sight = sights.get(step);
+      if (parent !== undefined && sight !== undefined)
+        born.set(step, this.#bear({ tid: step.tid, pid: step.pid, parent, sight }));
+    }
+  }
+
+  /** Tells the sink of a new task and makes it known. Returns undefined when it inherits nothing. */
+  #bear({ tid, pid, parent, sight }: Newcomer): KnownTask | undefined {
+    const holder = this.#holderOf(parent);
+    if (holder === undefined || this.#known.isFull) return undefined;
+    const isSharing = parent.pid === pid || this.#isSharing(holder, tid);
+    this.#sink.taskForked(holder.tid, tid, isSharing);
+    const { registrations } = holder;
+    const standIn = this.#sink.hasAddressSpace(tid) ? undefined : holder;
+    const child = this.#known.add(tid, pid, sight, isSharing ? registrations : { ...registrations }, standIn);
+    this.#found.push(child);
+    if (this.#source === undefined) this.#watchExit(pid);
+    return child;
+  }
+
+  /** Whether a new process uses the memory of the task that made it: this one, or, if it has gone on, its sharers. */
+  #isSharing(holder: KnownTask, tid: Tid): boolean {
+    if (this.#port.sharesMemory(holder.tid, tid)) return true;
+    const family = holder.image === undefined ? undefined : this.#known.family(holder.image);
+    for (const { tid: sharer, registrations } of family?.members ?? [])
+      if (registrations === holder.registrations && this.#port.sharesMemory(sharer, tid)) return true;
+    return false;
+  }
+
+  /** The task whose registrations the sink has for this one: itself, or whoever stands in for it. */
+  #holderOf(task: KnownTask): KnownTask | undefined {
+    if (this.#sink.hasAddressSpace(task.tid)) return task;
+    const { standIn } = task;
+    return standIn === undefined || standIn.registrations.version !== task.registrations.version
+      ? undefined
+      : this.#holderOf(standIn);
+  }
+
+  /** The known tasks whose turn it is to be looked at. */
+  #takeSome(): readonly KnownTask[] {
+    const tasks: KnownTask[] = [];
+    while (tasks.length < LOOKS_PER_CATCH_UP) {
+      const { value: task, done } = this.#turn.next();
+      if (done === true) {
+        this.#turn = this.#known.all();
+        break;
+      }
+      tasks.push(task);
+    }
+    return tasks;
+  }
+
+  /** Whether a known task is alive, runs the same image, and is worth to be known. */
+  #isUnchanged(task: KnownTask): boolean {
+    const sight = this.#port.look(task.tid);
+    if (sight === 'unreadable') return true;
+    if (sight === 'gone' || task.startTicks !== sight.startTicks || isOther(task.image, sight.image))
+      return false;
+    return this.#holderOf(task) !== undefined;
+  }
+
+  #lookAgain(task: KnownTask): void {
+    const sight = this.#port.look(task.tid);
+    if (sight === 'gone') this.#end(task, 'exited');
+    else if (sight !== 'unreadable' && this.#isStill(task, sight) && this.#holderOf(task) === undefined)
+      this.#known.remove(task);
+  }
+
+  /** Whether a known task is what is seen under its id. If not, the sink is told what became of it. */
+  #isStill(task: KnownTask, sight: TaskSight): boolean {
+    if (task.startTicks !== sight.startTicks) this.#end(task, 'exited');
+    else if (isOther(task.image, sight.image))
+      for (const thread of [...this.#known.ofProcess(task.pid)]) this.#end(thread, 'execed');
+    else return true;
+    return false;
+  }
+
+  #end(task: KnownTask, how: Ending['kind']): void {
+    if (this.#known.get(task.tid) !== task) return;
+    this.#known.remove(task);
+    if (!this.#sink.hasAddressSpace(task.tid)) return;
+    if (how === 'execed') this.#sink.taskExeced(task.tid);
+    else this.#sink.taskExited(task.tid);
+  }
+}
+
+/** Whether two fingerprints are of different images; what is not known does not differ. */
+function isOther(first: string | undefined, second: string | undefined): boolean {
+  return first !== undefined && second !== undefined && first !== second;
+}

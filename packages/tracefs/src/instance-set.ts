@@ -1,0 +1,62 @@
+/**
+ * The instances of a tree: the top one, which is always there, and those made by mkdir(2) below `instances`.
+ * The tree holds one InstanceSet; that holds the instances.
+ */
+
+import type { ErrnoName } from '@usertrace/base';
+import { TraceInstance } from './instance.ts';
+import type { InstancePorts } from './instance-ports.ts';
+import type { TaskRecorder } from './instance-tasks.ts';
+
+/** How many instances there can be besides the top one; each has buffers of its own. */
+export const INSTANCES_MAX = 256;
+
+export class InstanceSet {
+  readonly top: TraceInstance;
+  readonly #ports: InstancePorts;
+  readonly #tasks: TaskRecorder;
+  readonly #byName = new Map<string, TraceInstance>();
+
+  constructor(ports: InstancePorts, tasks: TaskRecorder) {
+    this.#ports = ports;
+    this.#tasks = tasks;
+    this.top = new TraceInstance('', ports, tasks, 0);
+  }
+
+  /** Every instance, the top one first. */
+  *all(): Iterable<TraceInstance> {
+    yield this.top;
+    yield* this.#byName.values();
+  }
+
+  named(name: string): TraceInstance | undefined {
+    return this.#byName.get(name);
+  }
+
+  names(): Iterable<string> {
+    return this.#byName.keys();
+  }
+
+  /**
+   * Makes an instance.
+   *
+   * @param name its directory's name
+   * @param firstNewSequence the sequence that the catalog gives to the event made after it
+   */
+  make(name: string, firstNewSequence: number): 'made' | ErrnoName {
+    if (this.#byName.has(name)) return 'EEXIST';
+    if (this.#byName.size >= INSTANCES_MAX) return 'ENOMEM';
+    this.#byName.set(name, new TraceInstance(name, this.#ports, this.#tasks, firstNewSequence));
+    return 'made';
+  }
+
+  /** Removes an instance, unless one of its files is open. */
+  remove(name: string): 'removed' | ErrnoName {
+    const instance = this.#byName.get(name);
+    if (instance === undefined) return 'ENOENT';
+    if (instance.openFiles > 0) return 'EBUSY';
+    this.#byName.delete(name);
+    instance.remove();
+    return 'removed';
+  }
+}

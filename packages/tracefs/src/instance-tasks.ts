@@ -1,0 +1,87 @@
+/**
+ * Names and processes of the tasks that wrote events (`saved_cmdlines`, `saved_tgids`). All instances share one
+ * TaskRecorder, for their tasks are the same. A task is asked about when it writes its first event, for it may be
+ * gone when that is printed.
+ */
+
+import type { ErrnoName, Tid } from '@usertrace/base';
+import { SavedCommands } from '@usertrace/ring';
+import type { InstancePorts } from './instance-ports.ts';
+
+/** How many names are kept at first: as many as the kernel fits into the pages it sets aside for them. */
+const COMMANDS_AT_FIRST = 6552;
+/** The largest number of names that can be asked for, and of processes that are kept (PID_MAX_DEFAULT). */
+const TASKS_MAX = 32_768;
+
+export class TaskRecorder {
+  readonly #ports: Pick<InstancePorts, 'commandOf' | 'processOf'>;
+  #commands = new SavedCommands(COMMANDS_AT_FIRST);
+  #commandCount = COMMANDS_AT_FIRST;
+  readonly #processByTid = new Map<number, number>();
+  /** Tasks that are called otherwise than what is kept. */
+  readonly #renamed = new Set<number>();
+
+  constructor(ports: Pick<InstancePorts, 'commandOf' | 'processOf'>) {
+    this.#ports = ports;
+  }
+
+  /** A task writes an event: its name is kept. Called for every event. */
+  noteCommand(tid: Tid): void {
+    if (this.#commands.has(tid) && !(this.#renamed.size > 0 && this.#renamed.delete(tid))) return;
+    const command = this.#ports.commandOf(tid);
+    if (command !== undefined) this.#commands.record(tid, command);
+  }
+
+  /** A task writes an event: its process is kept. */
+  noteProcess(tid: Tid): void {
+    if (this.#processByTid.has(tid)) return;
+    const process = this.#ports.processOf(tid);
+    if (process === undefined) return;
+    if (this.#processByTid.size >= TASKS_MAX) {
+      const [oldest] = this.#processByTid.keys();
+      if (oldest !== undefined) this.#processByTid.delete(oldest);
+    }
+    this.#processByTid.set(tid, process);
+  }
+
+  /** What is kept of a task is not true any more; it is asked anew when it writes, and shown until then. */
+  changed(tid: Tid): void {
+    if (this.#commands.has(tid)) this.#renamed.add(tid);
+    this.#processByTid.delete(tid);
+  }
+
+  /** The name of a task, `<...>` for one that is not kept. */
+  commOf(tid: number): string {
+    return this.#commands.commOf(tid);
+  }
+
+  /** The process of a task, if it is kept. */
+  tgidOf(tid: number): number | undefined {
+    return this.#processByTid.get(tid);
+  }
+
+  /** The text of `saved_cmdlines`. */
+  commandsText(): string {
+    return this.#commands.text();
+  }
+
+  /** The text of `saved_tgids`. */
+  processesText(): string {
+    const tids = [...this.#processByTid.keys()].toSorted((a, b) => a - b);
+    return tids.map((tid) => `${tid} ${this.#processByTid.get(tid)}\n`).join('');
+  }
+
+  /** How many names are kept. */
+  get commandCount(): number {
+    return this.#commandCount;
+  }
+
+  /** Changes how many names are kept, and forgets those that are. */
+  resize(commandCount: number): ErrnoName | undefined {
+    if (commandCount < 1 || commandCount > TASKS_MAX) return 'EINVAL';
+    this.#commands = new SavedCommands(commandCount);
+    this.#commandCount = commandCount;
+    this.#renamed.clear();
+    return undefined;
+  }
+}

@@ -1,0 +1,242 @@
+/**
+ * A trace instance, the kernel's trace_array: a ring buffer with its clock, options and error log, and the events
+ * it has switched on. InstanceSet holds the instances; events that an instance switched on hold it as their
+ * tracer; its files count themselves in `openFiles`, and while there are any it cannot be removed.
+ *
+ *     UserEvent --record--> TraceInstance --write--> RingBuffer
+ *                                |--- wakes the readers that wait for events
+ */
+
+import { COMMON_FIELDS_SIZE, ENTRY_MAX } from '@usertrace/abi';
+import type { Cpu, ErrnoName, Tid } from '@usertrace/base';
+import { RingBuffer, kibOfSubBuffers, subBuffersForKib, SUB_BUFFERS_MIN } from '@usertrace/ring';
+import type { EventTracer, UserEvent } from '@usertrace/user-events';
+import { TraceClock, type TraceClockName } from './instance-clock.ts';
+import { ErrorLog } from './instance-error-log.ts';
+import { InstanceOptions, type TraceOptionName } from './instance-options.ts';
+import type { InstancePorts } from './instance-ports.ts';
+import type { TaskRecorder } from './instance-tasks.ts';
+
+/** What a CPU's buffer has once it is used, as in the kernel (trace_buf_size). */
+export const DEFAULT_BUFFER_KIB = 1408;
+/** The largest size of a CPU's buffer: 1 GiB; beyond it ENOMEM. */
+export const BUFFER_KIB_MAX: number = 1 << 20;
+
+export class TraceInstance implements EventTracer {
+  /** The directory's name below `instances`; empty for the top instance. */
+  readonly name: string;
+  readonly buffer: RingBuffer;
+  readonly options: InstanceOptions;
+  readonly errors: ErrorLog;
+  readonly cpuCount: number;
+  /** Events made from this one on are listed before those that were there when the instance was made. */
+  readonly firstNewSequence: number;
+  /** Open files of the instance. */
+  openFiles = 0;
+  /** How full a buffer should be before poll(2) says so, in percent; kept for programs that set it. */
+  bufferPercent = 50;
+
+  readonly #ports: InstancePorts;
+  readonly #tasks: TaskRecorder;
+  readonly #enabled = new Set<UserEvent>();
+  readonly #waiting = new Set<() => void>();
+  #clock: TraceClock;
+  #isTracingOn = true;
+  #pauseCount = 0;
+  /** Whether the buffer records: tracing is on and nothing pauses it. */
+  #isRecording = true;
+  #recordsCommands = true;
+  #recordsProcesses = false;
+  #isExpanded: boolean;
+  #isWakeDue = false;
+  #mustClear = false;
+  #isRemoved = false;
+
+  /**
+   * @param name the directory's name below `instances`; empty for the top instance
+   * @param ports the system
+   * @param tasks where the names of those who write are kept
+   * @param firstNewSequence the sequence that the catalog gives to the event made after this instance
+   */
+  constructor(name: string, ports: InstancePorts, tasks: TaskRecorder, firstNewSequence: number) {
+    this.name = name;
+    this.#ports = ports;
+    this.#tasks = tasks;
+    this.firstNewSequence = firstNewSequence;
+    this.cpuCount = ports.cpuCount;
+    this.#clock = new TraceClock('local', ports.clocks);
+    this.errors = new ErrorLog(ports.clocks);
+    this.options = new InstanceOptions(this.isTop, (option, isOn) => this.#optionChanged(option, isOn));
+    // The kernel keeps the top instance's buffer small until something is traced.
+    this.#isExpanded = !this.isTop;
+    this.buffer = new RingBuffer({
+      cpuCount: ports.cpuCount,
+      subBuffersPerCpu: this.#isExpanded ? subBuffersForKib(DEFAULT_BUFFER_KIB) : SUB_BUFFERS_MIN,
+      epochNs: this.#clock.epochNs,
+    });
+  }
+
+  get isTop(): boolean {
+    return this.name === '';
+  }
+
+  /** Whether rmdir removed it; its files answer ENODEV from then on. */
+  get isRemoved(): boolean {
+    return this.#isRemoved;
+  }
+
+  get clock(): TraceClock {
+    return this.#clock;
+  }
+
+  /** Whether the buffer has its full size. */
+  get isExpanded(): boolean {
+    return this.#isExpanded;
+  }
+
+  /** The events that are on. */
+  get enabledEvents(): ReadonlySet<UserEvent> {
+    return this.#enabled;
+  }
+
+  /** See EventTracer: whether an event would be recorded now. */
+  accepts(payloadLength: number): boolean {
+    return this.#isRecording && payloadLength <= ENTRY_MAX - COMMON_FIELDS_SIZE;
+  }
+
+  /** See EventTracer: called for each write of a program to an event that is on. */
+  record(event: UserEvent, pid: Tid, payload: Uint8Array): void {
+    this.write(event.id, pid, payload);
+  }
+
+  /**
+   * Records an entry at the present time, if the instance records.
+   *
+   * @returns whether it records
+   */
+  write(typeId: number, pid: Tid, payload: Uint8Array): boolean {
+    if (!this.#isRecording) return false;
+    this.buffer.write(this.#ports.currentCpu(), this.#clock.now(), typeId, 0, 0, pid, payload);
+    if (this.#recordsCommands) this.#tasks.noteCommand(pid);
+    if (this.#recordsProcesses) this.#tasks.noteProcess(pid);
+    if (this.#waiting.size > 0 && !this.#isWakeDue) this.#wakeSoon();
+    return true;
+  }
+
+  /** Switches an event on or off in this instance. The caller waits for UserEvent.settled() if it wants to. */
+  setEnabled(event: UserEvent, isOn: boolean): void {
+    if (this.#enabled.has(event) === isOn) return;
+    if (isOn) {
+      this.#enabled.add(event);
+      event.attach(this);
+    } else {
+      this.#enabled.delete(event);
+      event.detach(this);
+    }
+  }
+
+  /** An event is gone. If it ever was on here, the buffer may hold entries that nobody can print any more. */
+  eventRemoved(event: UserEvent): void {
+    if (event.wasTracedBy(this)) this.#mustClear = true;
+  }
+
+  /** Empties the buffer if an event is gone that was ever on here. */
+  clearIfNeeded(): void {
+    if (!this.#mustClear) return;
+    this.#mustClear = false;
+    this.clear();
+  }
+
+  /** Forgets all entries, of one CPU or of all. */
+  clear(cpu?: Cpu): void {
+    this.buffer.reset(cpu);
+  }
+
+  get isTracingOn(): boolean {
+    return this.#isTracingOn;
+  }
+
+  /** Starts or stops recording (`tracing_on`). Stopping wakes the readers: for some that is the end of the file. */
+  set isTracingOn(isOn: boolean) {
+    this.#isTracingOn = isOn;
+    this.#isRecording = isOn && this.#pauseCount === 0;
+    if (!isOn) this.#wakeSoon();
+  }
+
+  /** Stops recording until resume() was called as often (`pause-on-trace`). */
+  pause(): void {
+    this.#pauseCount++;
+    this.#isRecording = false;
+  }
+
+  resume(): void {
+    this.#pauseCount--;
+    this.#isRecording = this.#isTracingOn && this.#pauseCount === 0;
+  }
+
+  /** Changes the clock and empties the buffer, whose times would not compare with new ones. */
+  setClock(name: TraceClockName): void {
+    this.#clock = new TraceClock(name, this.#ports.clocks);
+    this.buffer.restart(this.#clock.epochNs);
+  }
+
+  /** Gives the buffer its full size, if nothing did before. */
+  expand(): void {
+    if (!this.#isExpanded) this.buffer.resize(subBuffersForKib(DEFAULT_BUFFER_KIB));
+    this.#isExpanded = true;
+  }
+
+  /** The size of a CPU's buffer in KiB. */
+  bufferKib(cpu: Cpu): number {
+    return kibOfSubBuffers(this.buffer.subBufferCount(cpu));
+  }
+
+  /**
+   * Changes the buffer's size.
+   *
+   * @param sizeKib of each CPU's buffer
+   * @param cpu the CPU to change; all of them when left out
+   */
+  resizeBuffer(sizeKib: number, cpu?: Cpu): ErrnoName | undefined {
+    if (sizeKib === 0) return 'EINVAL';
+    if (sizeKib > BUFFER_KIB_MAX) return 'ENOMEM';
+    this.#isExpanded = true;
+    this.buffer.resize(subBuffersForKib(sizeKib), cpu);
+    return undefined;
+  }
+
+  /**
+   * Calls back once, soon after something was recorded or tracing was stopped.
+   *
+   * @returns withdraws the request
+   */
+  whenChanged(callback: () => void): () => void {
+    this.#waiting.add(callback);
+    return () => this.#waiting.delete(callback);
+  }
+
+  /** Detaches it from everything. Only without open files. */
+  remove(): void {
+    this.#isRemoved = true;
+    for (const event of this.#enabled) this.setEnabled(event, false);
+    this.clear();
+  }
+
+  #wakeSoon(): void {
+    if (this.#isWakeDue) return;
+    this.#isWakeDue = true;
+    // Later, so that the readers find all that is written in the meantime, and no writer waits for them.
+    this.#ports.deferred.defer(() => {
+      this.#isWakeDue = false;
+      const callbacks = [...this.#waiting];
+      this.#waiting.clear();
+      for (const callback of callbacks) callback();
+    });
+  }
+
+  #optionChanged(option: TraceOptionName, isOn: boolean): void {
+    if (option === 'overwrite') this.buffer.overwrite = isOn;
+    if (option === 'record-cmd') this.#recordsCommands = isOn;
+    if (option === 'record-tgid') this.#recordsProcesses = isOn;
+  }
+}

@@ -1,0 +1,238 @@
+/**
+ * A running server: plays the kernel for one mount, in this process and on this thread.
+ *
+ *     Reactor ---- FuseConnection ---- FuseSession ---- TraceTree
+ *        |                                                 |-- user_events_data --> UserEvents (the domain)
+ *        |---- RemoteMemory (executor process) <-----------|
+ *        '---- TaskTracker <-- process connector or /proc, tells UserEvents of fork, exec and exit
+ *
+ * `startServer` makes these in order and owns them; `stop` undoes them in reverse. A program that still has files of
+ * the tree open gets ENOTCONN or ECONNABORTED from then on, and never waits.
+ */
+
+import { availableParallelism } from 'node:os';
+import { readFileSync } from 'node:fs';
+import { Cpu, ErrnoError, Nanoseconds } from '@usertrace/base';
+import {
+  adoptProcessConnector,
+  clockTime,
+  type FuseMount,
+  libc,
+  MONOTONIC_EPOCH_NS,
+  monotonicNow,
+  mountFuse,
+  openProcessConnector,
+  perfmonCapable,
+  ProcessConnector,
+  Reactor,
+  RemoteMemory,
+  SystemTasks,
+  TaskTracker,
+  verifyCaller,
+} from '@usertrace/linux';
+import { UserEvents, type Requester } from '@usertrace/user-events';
+import type { ClockSource } from './instance-clock.ts';
+import { FuseConnection } from './fuse/connection.ts';
+import type { Caller, DirectoryNode } from './node.ts';
+import { TraceTree } from './tree/trace-tree.ts';
+import { userEventsDataNode } from './user-events-data.ts';
+
+/** How a server is to be. */
+export interface ServerOptions {
+  /** The directory to mount at; it exists. */
+  readonly mount: string;
+  /** Permission bits of the tree's root directory; 0700 when left out, so that only the owner gets in. */
+  readonly mode?: number;
+  /** How many events may exist; 32,768 when left out. */
+  readonly maxEvents?: number;
+  /** How many events a user other than the server's own may have made; a quarter of all when left out. */
+  readonly maxEventsPerUser?: number;
+  /** An inherited subscription to the process connector, for a server that may not make one itself. */
+  readonly processConnectorFd?: number;
+}
+
+/** A server that serves. */
+export interface RunningServer {
+  readonly mount: string;
+  /** The tree that is mounted, for use in this process: a path through the mount would wait for ourselves. */
+  readonly root: DirectoryNode;
+  /** Switches on, in the top instance, every event that is registered from now on and is wanted. */
+  enableNew(isWanted: (system: string, name: string) => boolean): void;
+  /** Unmounts and ends. May be called more than once. */
+  stop(): Promise<void>;
+  /** Resolves when it has ended, by `stop` or because somebody unmounted it. */
+  readonly stopped: Promise<void>;
+}
+
+const DEFAULT_ROOT_MODE = 0o700;
+const DEFAULT_MAX_EVENTS = 32_768;
+/** Without the process connector, tasks that ended without anybody noticing are looked for so often. */
+const SWEEP_INTERVAL_NS = Nanoseconds(1_000_000_000);
+/** How long the kernel may take to open the connection of a mount. */
+const OPENING_DEADLINE_NS = Nanoseconds(5_000_000_000);
+
+/**
+ * Mounts the tree and serves it on this thread, in turns with Node's own event loop.
+ *
+ * @returns once a program may open the tree's files
+ * @throws {MountError} when it cannot be mounted; the message says what was refused and what would help
+ */
+export async function startServer(options: ServerOptions): Promise<RunningServer> {
+  const server = new Server(options);
+  await server.open();
+  return server;
+}
+
+class Server implements RunningServer {
+  readonly mount: string;
+  readonly root: DirectoryNode;
+  readonly stopped: Promise<void>;
+  readonly #reactor = new Reactor();
+  readonly #memory = new RemoteMemory(this.#reactor);
+  readonly #tasks = new SystemTasks(this.#reactor);
+  readonly #connector: ProcessConnector | undefined;
+  readonly #domain: UserEvents;
+  readonly #tracker: TaskTracker;
+  readonly #tree: TraceTree;
+  readonly #fuse: FuseMount;
+  readonly #connection: FuseConnection;
+  #isUnmounted = false;
+
+  constructor(options: ServerOptions) {
+    this.mount = options.mount;
+    const events = options.maxEvents ?? DEFAULT_MAX_EVENTS;
+    this.#domain = new UserEvents(
+      { memory: this.#memory, deferred: this.#reactor },
+      { events, eventsPerUser: options.maxEventsPerUser ?? events },
+    );
+    this.#connector = processConnector(options.processConnectorFd);
+    this.#tracker = new TaskTracker(this.#tasks, this.#connector, this.#domain);
+    const requester = (caller: Caller): Requester => this.#requester(caller);
+    this.#tree = new TraceTree({
+      domain: this.#domain,
+      ports: {
+        clocks: { now: (source) => now(source), epochNs: (source) => EPOCH_NS[source] },
+        deferred: this.#reactor,
+        cpuCount: CPU_COUNT,
+        currentCpu,
+        commandOf: (tid) => this.#tracker.commandOf(tid),
+        processOf: (tid) => this.#tracker.processOf(tid),
+        requester,
+      },
+      userEventsData: userEventsDataNode(this.#domain, this.#memory, {
+        isInIoctl: ({ tid }, command, argument) => verifyCaller(tid, command, argument) !== 'elsewhere',
+        requester,
+      }),
+    });
+    this.root = this.#tree.root;
+    const mode = options.mode ?? DEFAULT_ROOT_MODE;
+    this.#fuse = mountFuse(options.mount, { rootMode: mode, allowOther: isOthersBusiness(mode) });
+    this.#connection = new FuseConnection(
+      this.#fuse.fd,
+      this.root,
+      { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0, rootMode: mode },
+      () => this.#tracker.catchUp(),
+      () => this.#reactor.stop(),
+    );
+    this.stopped = this.#serve();
+  }
+
+  /** Waits until the kernel has opened the connection: from then on a program may open the files. */
+  async open(): Promise<void> {
+    const deadlineNs = monotonicNow() + OPENING_DEADLINE_NS;
+    while (!this.#connection.session.isInitialised) {
+      if (monotonicNow() > deadlineNs) {
+        await this.stop();
+        throw new ErrnoError('ETIMEDOUT', `Cannot serve at ${this.mount}: the kernel did not open the connection`);
+      }
+      await new Promise((resolve) => setTimeout(resolve, 1));
+    }
+  }
+
+  enableNew(isWanted: (system: string, name: string) => boolean): void {
+    this.#tree.enableNew(isWanted);
+  }
+
+  stop(): Promise<void> {
+    if (!this.#isUnmounted) {
+      this.#isUnmounted = true;
+      this.#fuse.unmount();
+    }
+    this.#reactor.stop();
+    return this.stopped;
+  }
+
+  async #serve(): Promise<void> {
+    const watches = [this.#reactor.serve(this.#connection)];
+    if (this.#connector !== undefined) {
+      watches.push(this.#reactor.watch(this.#connector.fd, () => this.#tracker.catchUp()));
+    }
+    this.#sweepLater();
+    try {
+      await this.#reactor.run();
+    } finally {
+      for (const watch of watches) watch.cancel();
+      this.#close();
+    }
+  }
+
+  #sweepLater(): void {
+    this.#reactor.after(SWEEP_INTERVAL_NS, () => {
+      this.#tracker.sweep();
+      this.#sweepLater();
+    });
+  }
+
+  /** Undoes what the constructor made, the last first. */
+  #close(): void {
+    this.#connection.close();
+    if (!this.#isUnmounted) this.#fuse.unmount();
+    this.#isUnmounted = true;
+    this.#fuse.close();
+    this.#connector?.close();
+    this.#tasks.close();
+    this.#memory.dispose();
+    this.#reactor.close();
+  }
+
+  #requester({ tid, uid }: Caller): Requester {
+    return { tid, uid, perfmonCapable: () => perfmonCapable(tid) };
+  }
+}
+
+const CPU_COUNT = Math.max(1, availableParallelism());
+
+/**
+ * The CPU this thread runs on. The kernel wakes a server of a request near its sender, and asking for the sender's own
+ * CPU would cost more than recording the event.
+ */
+function currentCpu(): Cpu {
+  return Cpu(Math.min(libc().sched_getcpu(), CPU_COUNT - 1));
+}
+
+/** What each clock showed when this program started counting. */
+const EPOCH_NS: Record<ClockSource, bigint> = {
+  monotonic: MONOTONIC_EPOCH_NS,
+  'monotonic-raw': clockTime('monotonic-raw'),
+  boottime: clockTime('boottime'),
+  tai: clockTime('tai'),
+};
+
+function now(source: ClockSource): Nanoseconds {
+  return source === 'monotonic' ? monotonicNow() : Nanoseconds(Number(clockTime(source) - EPOCH_NS[source]));
+}
+
+/**
+ * Whether users other than the server's own may use the tree, as far as its modes let them. Root of the machine can
+ * let them in later by chmod(1); in a user namespace this would shut out the same user's processes outside of it.
+ */
+function isOthersBusiness(mode: number): boolean {
+  const isInitialNamespace = /^\s*0\s+0\s+4294967295\s*$/.test(readFileSync('/proc/self/uid_map', 'latin1'));
+  return (isInitialNamespace && process.getuid?.() === 0) || (mode & 0o077) !== 0;
+}
+
+/** The process connector, if this process may listen to it. */
+function processConnector(inheritedFd: number | undefined): ProcessConnector | undefined {
+  const connector = inheritedFd === undefined ? openProcessConnector() : adoptProcessConnector(inheritedFd);
+  return connector instanceof ProcessConnector ? connector : undefined;
+}

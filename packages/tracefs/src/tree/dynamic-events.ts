@@ -1,0 +1,70 @@
+/**
+ * `dynamic_events` and `user_events_status`: the domain's own texts. Each line of a write to dynamic_events is a
+ * command, and opening it with O_TRUNC removes all events (Documentation/trace/user_events.rst).
+ */
+
+import type { ErrnoName } from '@usertrace/base';
+import type { Requester, UserEvents } from '@usertrace/user-events';
+import type { TraceInstance } from '../instance.ts';
+import type { FileNode } from '../node.ts';
+import { FILE_MODE, controlFile, taking } from './control-file.ts';
+import type { TreePorts } from './ports.ts';
+
+/** The kernel takes a write in portions of this many bytes, and a line must end within one. */
+const PORTION_BYTES = 4095;
+
+export function dynamicEventsFile(top: TraceInstance, domain: UserEvents, ports: TreePorts): FileNode {
+  return controlFile(top, {
+    mode: FILE_MODE.readWrite,
+    read: () => domain.dynamicEventsText(),
+    opening: (mode, caller) => {
+      if (!mode.writable || !mode.truncate) return undefined;
+      return removeAll(domain, ports.requester(caller));
+    },
+    write: taking((written, caller) => runCommands(domain, ports.requester(caller), written)),
+  });
+}
+
+export function userEventsStatusFile(top: TraceInstance, domain: UserEvents): FileNode {
+  return controlFile(top, { mode: FILE_MODE.read, read: () => domain.statusText() });
+}
+
+/** Runs each line until one fails; a line without its end counts when the write ends there. */
+function runCommands(domain: UserEvents, requester: Requester, written: string): ErrnoName | undefined {
+  let start = 0;
+  while (start < written.length) {
+    const lineEnd = written.indexOf('\n', start);
+    const end = lineEnd < 0 ? written.length : lineEnd;
+    const line = written.slice(start, end);
+    const usedBytes = lineEnd < 0 ? line.length : line.length + 1;
+    // A zero byte ends the kernel's string, but not the write: it waits for a line end that cannot come.
+    if (usedBytes > PORTION_BYTES || line.includes('\0')) return 'EINVAL';
+    const outcome = domain.runDynamicCommand(requester, withoutComment(line));
+    if (outcome !== 'ok') return outcome;
+    start += usedBytes;
+  }
+  return undefined;
+}
+
+/** Removes every event, or none when one of them is in use. */
+function removeAll(domain: UserEvents, requester: Requester): ErrnoName | undefined {
+  const events = [...domain.events];
+  if (events.some((event) => !event.isUnreferenced)) return 'EBUSY';
+  const file = domain.openFile(requester.uid);
+  if (typeof file === 'string') return file;
+  let refusal: ErrnoName | undefined;
+  for (const name of new Set(events.map(({ registeredName }) => registeredName))) {
+    const outcome = file.delete(requester, name);
+    if (outcome === 'ok') continue;
+    refusal = outcome;
+    break;
+  }
+  file.release();
+  domain.observers.clearRequested();
+  return refusal;
+}
+
+function withoutComment(line: string): string {
+  const comment = line.indexOf('#');
+  return comment < 0 ? line : line.slice(0, comment);
+}

@@ -1,0 +1,137 @@
+/**
+ * The files in an event's directory. An instance's EventsDirectory makes them when they are looked up; each holds
+ * the directory it is in, which thus is the same object as long as somebody holds one of its files.
+ */
+
+import { formatFileText } from '@usertrace/abi';
+import { type ErrnoName, unreachable } from '@usertrace/base';
+import type { UserEvent } from '@usertrace/user-events';
+import type { TraceInstance } from '../instance.ts';
+import type { DirectoryNode, FileNode, TreeNode } from '../node.ts';
+import { type ControlFileRules, FILE_MODE, controlFile, taking } from './control-file.ts';
+import type { EventCatalog } from './event-catalog.ts';
+import { switchEvents } from './event-switch.ts';
+import { parseUnsigned, stripSpaces } from './written-text.ts';
+
+/** What the kernel prints for an event without triggers, and without any it could have. */
+const TRIGGER_TEXT = '# Available triggers:\n#\n';
+/** What the kernel prints for a system's filter, whatever was set. */
+const SYSTEM_FILTER_TEXT =
+  '### global filter ###\n' +
+  '# Use this to set filters for multiple events.\n' +
+  '# Only events with the given fields will be affected.\n' +
+  '# If no events are modified, an error message will be displayed here\n';
+
+const EVENT_FILE_NAMES = ['enable', 'filter', 'trigger', 'format', 'id'] as const;
+type EventFileName = (typeof EVENT_FILE_NAMES)[number];
+
+/** `events/SYSTEM/EVENT`. */
+export class EventDirectory implements DirectoryNode {
+  readonly kind = 'directory';
+  readonly mode = 0o755;
+  readonly #instance: TraceInstance;
+  readonly #catalog: EventCatalog;
+  readonly #event: UserEvent;
+  readonly #files = new Map<EventFileName, FileNode>();
+
+  constructor(instance: TraceInstance, catalog: EventCatalog, event: UserEvent) {
+    this.#instance = instance;
+    this.#catalog = catalog;
+    this.#event = event;
+  }
+
+  child(name: string): TreeNode | undefined {
+    const fileName = EVENT_FILE_NAMES.find((candidate) => candidate === name);
+    if (fileName === undefined) return undefined;
+    let file = this.#files.get(fileName);
+    if (file === undefined) {
+      const opening = (): ErrnoName | undefined => (this.#catalog.has(this.#event) ? undefined : 'ENODEV');
+      file = controlFile(this.#instance, { ...this.#rules(fileName), opening });
+      this.#files.set(fileName, file);
+    }
+    return file;
+  }
+
+  *entries(): Iterable<{ readonly name: string; readonly kind: TreeNode['kind'] }> {
+    for (const name of EVENT_FILE_NAMES) yield { name, kind: 'file' };
+  }
+
+  #rules(name: EventFileName): ControlFileRules {
+    const { name: eventName, id, fields } = this.#event;
+    switch (name) {
+      case 'enable':
+        return enableRules(
+          this.#instance,
+          () => (this.#catalog.has(this.#event) ? [this.#event] : undefined),
+          () => (this.#instance.enabledEvents.has(this.#event) ? '1\n' : '0\n'),
+        );
+      case 'filter':
+        return filterRules(this.#instance, () => 'none\n');
+      case 'trigger':
+        return {
+          mode: FILE_MODE.readWrite,
+          read: () => TRIGGER_TEXT,
+          write: taking((written) => refuseUnlessEmpty(this.#instance, 'event trigger', 'triggers', written)),
+        };
+      case 'format':
+        return { mode: FILE_MODE.read, read: () => formatFileText(eventName, id, fields) };
+      case 'id':
+        return { mode: FILE_MODE.read, read: () => `${id}\n` };
+      default:
+        return unreachable(name);
+    }
+  }
+}
+
+/**
+ * An `enable` file.
+ *
+ * @param events the events it switches; undefined when they are gone, which answers ENODEV
+ * @param read what it reads
+ */
+export function enableRules(
+  instance: TraceInstance,
+  events: () => readonly UserEvent[] | undefined,
+  read: () => string,
+): ControlFileRules {
+  return {
+    mode: FILE_MODE.readWrite,
+    read,
+    write: (written, _caller, reply) => {
+      const value = parseUnsigned(written);
+      if (typeof value === 'string') return reply.fail(value);
+      if (value > 1) return reply.fail('EINVAL');
+      const switched = events();
+      if (switched === undefined) return reply.fail('ENODEV');
+      instance.expand();
+      switchEvents(instance, switched, value === 1, () => reply.done(written.length));
+    },
+  };
+}
+
+/** A `filter` file of an event; see `systemFilterRules` for a system's. */
+function filterRules(instance: TraceInstance, read: () => string): ControlFileRules {
+  return {
+    mode: FILE_MODE.readWrite,
+    read,
+    write: taking((written) => refuseUnlessEmpty(instance, 'event filter parse error', 'filters', written)),
+  };
+}
+
+/** The `filter` file of a system. */
+export function systemFilterRules(instance: TraceInstance): ControlFileRules {
+  return filterRules(instance, () => SYSTEM_FILTER_TEXT);
+}
+
+/** Takes what removes a filter or a trigger, for there is none, and refuses to set one. */
+function refuseUnlessEmpty(
+  instance: TraceInstance,
+  location: string,
+  what: string,
+  written: string,
+): ErrnoName | undefined {
+  const command = stripSpaces(written);
+  if (command === '' || command === '0') return undefined;
+  instance.errors.add(location, `usertrace does not support ${what} yet`, command, 0);
+  return 'EINVAL';
+}

@@ -1,0 +1,103 @@
+/**
+ * The whole tree: what is mounted at /sys/kernel/tracing. The server makes one TraceTree and serves its `root`; it
+ * holds the instances, the catalog of events, and all directories, and hears from the domain about events.
+ *
+ *     TraceTree --- root --- files of the top instance, user_events_*, dynamic_events, ...
+ *         |          '--- instances/NAME --- the same files for each instance
+ *         |--- InstanceSet --- TraceInstance --- RingBuffer
+ *         |--- EventCatalog <--added, removed-- UserEvents
+ *         '--- TaskRecorder
+ */
+
+import type { Tid } from '@usertrace/base';
+import type { UserEvents } from '@usertrace/user-events';
+import { InstanceSet } from '../instance-set.ts';
+import { TaskRecorder } from '../instance-tasks.ts';
+import type { TraceInstance } from '../instance.ts';
+import type { DirectoryNode, FileNode, TreeNode } from '../node.ts';
+import { FILE_MODE, controlFile, takingNumber } from './control-file.ts';
+import { FixedDirectory } from './directory.ts';
+import { dynamicEventsFile, userEventsStatusFile } from './dynamic-events.ts';
+import { EventCatalog } from './event-catalog.ts';
+import { DIRECTORY_MODE, instanceFiles } from './instance-directory.ts';
+import { InstancesDirectory } from './instances-directory.ts';
+import type { TreePorts } from './ports.ts';
+import { README_TEXT } from './readme-text.ts';
+import { availableEventsFile } from './set-event.ts';
+
+/** The permission bits of the root: only root looks into the kernel's. */
+const ROOT_MODE = 0o700;
+
+/** What a tree is made of. */
+export interface TraceTreeParts {
+  /** The events; the tree becomes its observer. */
+  readonly domain: UserEvents;
+  readonly ports: TreePorts;
+  /** The node of `user_events_data`. */
+  readonly userEventsData: FileNode;
+}
+
+export class TraceTree {
+  /** The root directory. */
+  readonly root: DirectoryNode;
+  readonly #instances: InstanceSet;
+  readonly #catalog = new EventCatalog();
+  readonly #tasks: TaskRecorder;
+
+  constructor({ domain, ports, userEventsData }: TraceTreeParts) {
+    this.#tasks = new TaskRecorder(ports);
+    this.#instances = new InstanceSet(ports, this.#tasks);
+    for (const event of domain.events) this.#catalog.add(event);
+    domain.observers = {
+      added: (event) => this.#catalog.add(event),
+      removed: (event) => {
+        this.#catalog.remove(event);
+        for (const instance of this.#instances.all()) instance.eventRemoved(event);
+      },
+      clearRequested: () => {
+        for (const instance of this.#instances.all()) instance.clearIfNeeded();
+      },
+    };
+    const { top } = this.#instances;
+    this.root = new FixedDirectory(ROOT_MODE, {
+      README: textFile(top, () => README_TEXT),
+      ...this.#filesOf(top),
+      available_events: availableEventsFile(top, this.#catalog),
+      dynamic_events: dynamicEventsFile(top, domain, ports),
+      instances: new InstancesDirectory(
+        this.#instances,
+        this.#catalog,
+        (instance) => new FixedDirectory(DIRECTORY_MODE, this.#filesOf(instance)),
+      ),
+      // The formats of trace_printk, which nothing here calls.
+      printk_formats: textFile(top, () => ''),
+      saved_cmdlines: textFile(top, () => this.#tasks.commandsText()),
+      saved_cmdlines_size: controlFile(top, {
+        mode: FILE_MODE.readWrite,
+        read: () => `${this.#tasks.commandCount}\n`,
+        write: takingNumber((count) => this.#tasks.resize(count)),
+      }),
+      saved_tgids: textFile(top, () => this.#tasks.processesText()),
+      user_events_data: userEventsData,
+      user_events_status: userEventsStatusFile(top, domain),
+    });
+  }
+
+  /** The top instance, whose files are in the root directory. */
+  get top(): TraceInstance {
+    return this.#instances.top;
+  }
+
+  /** A thread's name changed, or its id now means another thread. */
+  taskChanged(tid: Tid): void {
+    this.#tasks.changed(tid);
+  }
+
+  #filesOf(instance: TraceInstance): Record<string, TreeNode> {
+    return instanceFiles(instance, this.#catalog, this.#tasks);
+  }
+}
+
+function textFile(instance: TraceInstance, text: () => string): FileNode {
+  return controlFile(instance, { mode: FILE_MODE.read, read: text });
+}

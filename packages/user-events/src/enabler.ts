@@ -1,0 +1,154 @@
+/**
+ * A bit in a program's memory that says whether an event is enabled.
+ *
+ * An enabler belongs to an address space, refers to its event, and sees to it that the bit gets the event's
+ * state. It is `registering` until the first store has ended, then `live` until it is removed: by UNREG, or
+ * with its address space. A removed one begins no store.
+ */
+
+import { type Address, Nanoseconds } from '@usertrace/base';
+import type { AddressSpace } from './address-space.ts';
+import type { UserEvent } from './event.ts';
+import type { DeferredWork, StoreOutcome } from './ports.ts';
+import type { StoreJob } from './word-stores.ts';
+
+/** What is known of the bit: `settled` has the event's state, `pending` is about to. */
+export type WordState = 'settled' | 'pending' | 'late' | 'faulted';
+
+/** How often a store that hung and then failed is tried again before the event's next change. */
+const LATE_RETRIES_MAX = 5;
+/** The wait before the first retry; each further one waits twice as long. */
+const LATE_RETRY_DELAY_NS = 20_000_000;
+
+/** An enable bit. */
+export class Enabler implements StoreJob {
+  readonly space: AddressSpace;
+  readonly event: UserEvent;
+  readonly address: Address;
+  readonly bit: number;
+  readonly #deferred: DeferredWork;
+  #phase: 'registering' | 'live' | 'removed';
+  #registered: ((isStored: boolean) => void) | undefined;
+  #word: WordState = 'settled';
+  #place: 'none' | 'in-line' | 'in-flight' = 'none';
+  /** The event was switched while a store was in flight. */
+  #isStale = false;
+  #retries = 0;
+  #retry: { cancel(): void } | undefined;
+
+  /**
+   * @param registered for a new registration, called when its first store has ended; undefined for one
+   *   that a fork inherits, whose bit came with the memory
+   */
+  constructor(
+    space: AddressSpace,
+    event: UserEvent,
+    address: Address,
+    bit: number,
+    deferred: DeferredWork,
+    registered: ((isStored: boolean) => void) | undefined,
+  ) {
+    this.space = space;
+    this.event = event;
+    this.address = address;
+    this.bit = bit;
+    this.#deferred = deferred;
+    this.#registered = registered;
+    this.#phase = registered === undefined ? 'live' : 'registering';
+    event.addEnabler(this);
+  }
+
+  get isLive(): boolean {
+    return this.#phase === 'live';
+  }
+
+  get word(): WordState {
+    return this.#word;
+  }
+
+  /** Whether the bit may come to differ from the event's state without another change of it. */
+  get isUnsettled(): boolean {
+    return this.#place !== 'none' || this.#word === 'late';
+  }
+
+  /** The event's state changed, or its bit is to be written again. */
+  eventSwitched(): void {
+    this.#retries = 0;
+    if (this.#place === 'in-flight') this.#isStale = true;
+    else this.requestStore();
+  }
+
+  /** Puts the bit in line to be written with the event's state. */
+  requestStore(): void {
+    this.#retry?.cancel();
+    this.#retry = undefined;
+    if (this.#place !== 'none') return;
+    this.#place = 'in-line';
+    this.#setWord('pending');
+    this.space.store(this);
+  }
+
+  beginStore(): boolean | undefined {
+    if (this.#phase === 'removed') return undefined;
+    this.#place = 'in-flight';
+    this.#isStale = false;
+    this.#setWord('pending');
+    return this.event.isEnabled;
+  }
+
+  storeIsLate(): void {
+    if (this.#phase === 'removed') return;
+    this.#setWord('late');
+    if (this.#phase === 'registering') this.#endRegistration(false);
+  }
+
+  storeEnded(outcome: Exclude<StoreOutcome, 'late'>): void {
+    if (this.#phase === 'removed') return;
+    this.#place = 'none';
+    // Its address space is about to remove it.
+    if (outcome === 'gone') return;
+    if (this.#phase === 'registering') {
+      this.#endRegistration(outcome === 'stored');
+      if (outcome === 'faulted') return;
+    }
+    if (this.#isStale) this.requestStore();
+    else if (outcome === 'stored') this.#setWord('settled');
+    else if (this.#word === 'late' && this.#retries < LATE_RETRIES_MAX) this.#retryLater();
+    else this.#setWord('faulted');
+  }
+
+  /** Takes the enabler off its event, for good. The address space forgets it by itself. */
+  remove(): void {
+    this.#phase = 'removed';
+    this.#retry?.cancel();
+    this.#retry = undefined;
+    this.#setWord('settled');
+    const registered = this.#registered;
+    this.#registered = undefined;
+    this.event.removeEnabler(this);
+    registered?.(false);
+  }
+
+  #endRegistration(isStored: boolean): void {
+    if (!isStored) {
+      this.space.removeEnabler(this);
+      return;
+    }
+    const registered = this.#registered;
+    this.#phase = 'live';
+    this.#registered = undefined;
+    registered?.(true);
+  }
+
+  #retryLater(): void {
+    const delayNs = LATE_RETRY_DELAY_NS * 2 ** this.#retries++;
+    this.#retry = this.#deferred.after(Nanoseconds(delayNs), () => this.requestStore());
+  }
+
+  #setWord(word: WordState): void {
+    const wasPending = this.#word === 'pending';
+    this.#word = word;
+    if (word === 'pending' && !wasPending) this.event.wordPending();
+    if (word !== 'pending' && wasPending) this.event.wordSettled();
+  }
+}

@@ -1,0 +1,70 @@
+/** How many of everything there can be, and who has how many. What goes over gets the kernel's errno. */
+
+import { assert, type Uid } from '@usertrace/base';
+
+/** The bounds of the domain. */
+export interface Limits {
+  /** Events at a time: EMFILE. The kernel's `user_events_max`. */
+  readonly events: number;
+  /** Events that one user made, at a time: EMFILE. */
+  readonly eventsPerUser: number;
+  /** Open files of one user: ENOMEM. */
+  readonly filesPerUser: number;
+  /** Events one file refers to: ENOMEM. */
+  readonly referencesPerFile: number;
+  /** Address spaces of one user: ENOMEM; a fork beyond it inherits nothing. */
+  readonly addressSpacesPerUser: number;
+  /** Enable bits registered in one address space: ENOMEM. */
+  readonly enablersPerAddressSpace: number;
+  /** Enable bits of one user, over all its address spaces: ENOMEM; a fork beyond it inherits nothing. */
+  readonly enablersPerUser: number;
+}
+
+/** The kernel's number of events; the others are what 1 GiB holds, far above what programs use. */
+export const DEFAULT_LIMITS: Limits = {
+  events: 32_768,
+  eventsPerUser: 32_768,
+  filesPerUser: 65_536,
+  referencesPerFile: 32_768,
+  addressSpacesPerUser: 65_536,
+  enablersPerAddressSpace: 65_536,
+  enablersPerUser: 1_048_576,
+};
+
+type Countable = 'eventsPerUser' | 'filesPerUser' | 'addressSpacesPerUser' | 'enablersPerUser';
+type Account = Record<Countable, number>;
+
+/** What each user has. Users who have nothing are forgotten. */
+export class Accounts {
+  readonly #limits: Limits;
+  readonly #accounts = new Map<Uid, Account>();
+
+  constructor(limits: Limits) {
+    this.#limits = limits;
+  }
+
+  /**
+   * Counts things for a user, if they fit the bound.
+   *
+   * @returns whether they did
+   */
+  charge(uid: Uid, what: Countable, count = 1): boolean {
+    const account = this.#accounts.get(uid) ?? emptyAccount();
+    if (account[what] + count > this.#limits[what]) return false;
+    account[what] += count;
+    this.#accounts.set(uid, account);
+    return true;
+  }
+
+  /** Counts things off that were charged. */
+  refund(uid: Uid, what: Countable, count = 1): void {
+    const account = this.#accounts.get(uid);
+    assert(account !== undefined && account[what] >= count, `user ${uid} had ${count} of ${what}`);
+    account[what] -= count;
+    if (Object.values(account).every((left) => left === 0)) this.#accounts.delete(uid);
+  }
+}
+
+function emptyAccount(): Account {
+  return { eventsPerUser: 0, filesPerUser: 0, addressSpacesPerUser: 0, enablersPerUser: 0 };
+}

@@ -1,0 +1,38 @@
+/**
+ * The C programs of tests/programs, tests/oracle and bench, compiled on demand into build/bin.
+ *
+ * A program is compiled again when its source or the header it shares is newer. Two processes may compile the same
+ * one at a time: each writes a file of its own and renames it into place.
+ */
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, renameSync, statSync } from 'node:fs';
+import path from 'node:path';
+import { inRepository } from './repository.ts';
+
+const COMPILE_TIMEOUT_MS = 60_000;
+const SHARED_HEADER = inRepository('tests', 'programs', 'user-events-abi.h');
+
+function modifiedAtMs(file: string): number {
+  return statSync(file, { throwIfNoEntry: false })?.mtimeMs ?? 0;
+}
+
+/**
+ * Compiles a C program unless that was done.
+ *
+ * @param source the source's path below the repository's root, such as `tests/programs/storm.c`
+ * @returns the program's absolute path
+ * @throws {Error} when there is no compiler, or it refuses the source
+ */
+export function cProgram(source: string): string {
+  const sourcePath = inRepository(source);
+  const program = inRepository('build', 'bin', path.basename(source, '.c'));
+  if (modifiedAtMs(program) > Math.max(modifiedAtMs(sourcePath), modifiedAtMs(SHARED_HEADER))) return program;
+  mkdirSync(path.dirname(program), { recursive: true });
+  const unfinished = `${program}.${process.pid}`;
+  execFileSync('cc', ['-std=gnu11', '-O2', '-static', '-pthread', '-o', unfinished, sourcePath], {
+    stdio: ['ignore', 'inherit', 'inherit'],
+    timeout: COMPILE_TIMEOUT_MS,
+  });
+  renameSync(unfinished, program);
+  return program;
+}

@@ -1,0 +1,88 @@
+/** Ends of all kinds: the server's by signals and kill -9, the programs' by kill -9 in the middle of a call. */
+import { describe, expect, test } from 'vitest';
+import type { Child } from '../support/child.ts';
+import { isMounted, type Server } from '../support/server.ts';
+import { delay, until } from '../support/wait.ts';
+import { endedWithin, needs, runProgram, SERVER_NEEDS, startProgram, startServer } from './fixture.ts';
+
+const NO_HANG_MS = 5_000;
+const STORM_STOPPED = 4;
+const KILL_ROUNDS = 15;
+
+async function startStorms(server: Server, kind: 'write' | 'ioctl', count: number): Promise<Child[]> {
+  const storms: Child[] = [];
+  for (let number = 0; number < count; number++) {
+    const event = `storm_${kind}_${number}`;
+    const storm = startProgram('storm', server.root, kind, event);
+    if (kind === 'write') {
+      await until(`${event} exists`, async () =>
+        (await server.read('dynamic_events')).includes(`u:${event} `),
+      );
+      await server.enable(`user_events/${event}`);
+    }
+    await storm.line(/^ready /);
+    storms.push(storm);
+  }
+  return storms;
+}
+
+describe('the end of a server', () => {
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+    test(`serve unmounts and exits 0 on ${signal}`, async (context) => {
+      needs(context, 'root', 'fuse');
+      const server = await startServer();
+      expect(isMounted(server.root)).toBe(true);
+      expect(await server.process.kill(signal)).toEqual({ status: 0, signal: null });
+      expect(isMounted(server.root)).toBe(false);
+    });
+  }
+
+  test('serve exits 0 on SIGTERM while programs have its files open and write', async (context) => {
+    needs(context, ...SERVER_NEEDS);
+    const server = await startServer();
+    const storms = await startStorms(server, 'write', 2);
+    expect(await server.process.kill('SIGTERM')).toEqual({ status: 0, signal: null });
+    expect(isMounted(server.root)).toBe(false);
+    for (const storm of storms)
+      expect(await endedWithin(storm, NO_HANG_MS)).toMatchObject({ status: STORM_STOPPED });
+  });
+
+  test('kill -9 of serve gives every caller an error, and the next one starts at the same folder', async (context) => {
+    needs(context, ...SERVER_NEEDS);
+    const server = await startServer();
+    const storms = [...(await startStorms(server, 'write', 4)), ...(await startStorms(server, 'ioctl', 2))];
+    await server.crash();
+    for (const storm of storms) {
+      expect(await endedWithin(storm, NO_HANG_MS)).toMatchObject({ status: STORM_STOPPED });
+      expect(storm.lines.at(-1)).toMatch(/^stopped (ENOTCONN|ECONNABORTED|EIO)$/);
+    }
+
+    const successor = await startServer({ root: server.root });
+    expect(await successor.read('user_events_status')).toContain('Active: 0');
+    const { stdout } = await runProgram('register-once', successor.root, '0', 'after_crash u32 value');
+    expect(stdout).toBe('index 0\n');
+  });
+});
+
+describe('the end of programs', () => {
+  for (const kind of ['write', 'ioctl'] as const) {
+    test(`kill -9 in the middle of ${kind} leaves nothing behind`, async (context) => {
+      needs(context, ...SERVER_NEEDS);
+      const server = await startServer();
+      const before = server.footprint();
+      for (let round = 0; round < KILL_ROUNDS; round++) {
+        const storms = await startStorms(server, kind, 2);
+        await delay(round); // a different moment in the stream of calls each time
+        await Promise.all(storms.map((storm) => storm.kill()));
+      }
+      for (const event of kind === 'write' ? ['storm_write_0', 'storm_write_1'] : []) {
+        await server.enable(`user_events/${event}`, '0');
+      }
+      await until('all events are gone', async () =>
+        (await server.read('user_events_status')).includes('Active: 0'),
+      );
+      await until('the descriptors are closed', () => server.footprint().descriptors <= before.descriptors);
+      expect((await runProgram('register-once', server.root, '0', 'alive')).stdout).toBe('index 0\n');
+    });
+  }
+});

@@ -1,0 +1,109 @@
+/** Enable words in memory that fails, hangs, multiplies or vanishes; and what that leaves in the server. */
+import { describe, expect, test } from 'vitest';
+import type { Child } from '../support/child.ts';
+import type { Footprint, Server } from '../support/server.ts';
+import { until } from '../support/wait.ts';
+import { needs, runProgram, SERVER_NEEDS, startProgram, startServer } from './fixture.ts';
+
+/** The server gives a word up after its deadline; a person waits that long for `echo 1 > enable` at most. */
+const ENABLE_DEADLINE_MS = 3_000;
+/** What a word in good memory may wait for, on a loaded machine. */
+const AT_ONCE_MS = 500;
+const NO_USERFAULTFD = 77;
+const FORK_BOMB = 500;
+const STAMPEDE = 200;
+const STAMPEDE_ROUNDS = 3;
+/** Garbage that V8 has not collected yet may stay; what a leak of this test's records would take is more. */
+const RSS_SLACK_MIB = 48;
+
+async function startHolder(server: Server, kind: string, event: string): Promise<Child> {
+  const holder = startProgram('word-holder', server.root, kind, event);
+  await holder.line(/^ready /);
+  return holder;
+}
+
+function describeFootprint(when: string, { descriptors, rssMiB, threads }: Footprint): string {
+  return `${when}: ${descriptors} descriptors, ${rssMiB.toFixed(1)} MiB, ${threads} threads`;
+}
+
+describe('a word that cannot be written', () => {
+  for (const kind of ['unmapped', 'readonly', 'userfault'] as const) {
+    test(`enabling with a word that is ${kind} delays no other word and returns in time`, async (context) => {
+      needs(context, ...SERVER_NEEDS);
+      const server = await startServer();
+      const bad = startProgram('word-holder', server.root, kind, 'shared u32 value');
+      const isReady = await bad.line(/^ready /).then(
+        () => true,
+        () => false,
+      );
+      if (!isReady && (await bad.ended).status === NO_USERFAULTFD) context.skip('needs userfaultfd(2)');
+      const good = await startHolder(server, 'plain', 'shared u32 value');
+      const other = await startHolder(server, 'plain', 'other u32 value');
+
+      const startedAtNs = process.hrtime.bigint();
+      const enabling = server.enable('user_events/shared');
+      await server.enable('user_events/other');
+      const otherMs = Number(process.hrtime.bigint() - startedAtNs) / 1e6;
+      await enabling;
+      const tookMs = Number(process.hrtime.bigint() - startedAtNs) / 1e6;
+
+      for (const holder of [good, other]) {
+        const setAtNs = BigInt((await holder.line(/^set /)).split(' ')[1] ?? '');
+        expect(Number(setAtNs - startedAtNs) / 1e6).toBeLessThan(AT_ONCE_MS);
+      }
+      expect(otherMs).toBeLessThan(AT_ONCE_MS);
+      expect(tookMs).toBeLessThan(ENABLE_DEADLINE_MS);
+      await server.enable('user_events/shared', '0');
+      await good.line(/^clear /);
+      expect(await server.process.kill('SIGTERM')).toEqual({ status: 0, signal: null });
+    });
+  }
+});
+
+describe('many processes', () => {
+  test(`${FORK_BOMB} forked children of a registered process are all switched`, async (context) => {
+    needs(context, ...SERVER_NEEDS);
+    const server = await startServer();
+    const family = startProgram('forked-holders', server.root, 'family u32 value', String(FORK_BOMB));
+    await family.line(/^ready /);
+    for (const value of ['1', '0'] as const) {
+      await server.enable('user_events/family', value);
+      family.say('count');
+      const expected = value === '1' ? FORK_BOMB + 1 : 0;
+      expect(await family.line(/^set /)).toBe(`set ${expected} of ${FORK_BOMB + 1}`);
+    }
+  });
+
+  test('registering, forking and exiting again and again leaves no descriptor and no memory', async (context) => {
+    needs(context, ...SERVER_NEEDS);
+    const server = await startServer();
+    const round = async (): Promise<void> => {
+      const { stdout } = await runProgram('stampede', server.root, String(STAMPEDE));
+      expect(stdout).toBe(`registered ${STAMPEDE} of ${STAMPEDE}\n`);
+      const family = startProgram('forked-holders', server.root, 'family u32 value', String(FORK_BOMB));
+      await family.line(/^ready /);
+      await server.enable('user_events/family');
+      await server.enable('user_events/family', '0');
+      await family.end();
+      await until('no event is left', async () =>
+        (await server.read('user_events_status')).includes('Active: 0'),
+      );
+    };
+
+    console.log(describeFootprint('fresh server', server.footprint()));
+    const fresh = server.footprint();
+    await round();
+    const first = server.footprint();
+    console.log(describeFootprint('after one round', first));
+    for (let number = 0; number < STAMPEDE_ROUNDS; number++) await round();
+    await until(
+      'the descriptors are closed',
+      () => server.footprint().descriptors <= fresh.descriptors,
+    ).catch(() => undefined);
+    const last = server.footprint();
+    console.log(describeFootprint(`after ${STAMPEDE_ROUNDS} more rounds`, last));
+    expect(last.descriptors).toBeLessThanOrEqual(fresh.descriptors);
+    expect(last.rssMiB).toBeLessThan(first.rssMiB + RSS_SLACK_MIB);
+    expect(last.threads).toBeLessThanOrEqual(first.threads);
+  });
+});
