@@ -6,7 +6,7 @@
  */
 import { execFileSync } from 'node:child_process';
 import { appendFile, mkdtemp, readdir, readFile, rmdir, writeFile } from 'node:fs/promises';
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { Child, type Ending, finish } from './child.ts';
@@ -118,6 +118,17 @@ export class Server {
   footprint(): Footprint {
     return footprintOf(this.process.pid);
   }
+}
+
+/** The processes that a process started and that still run. */
+export function childrenOf(pid: number): number[] {
+  return readdirSync(`/proc/${pid}/task`).flatMap((thread) => {
+    const children = readFileSync(`/proc/${pid}/task/${thread}/children`, 'utf8');
+    return children
+      .split(' ')
+      .filter((child) => child !== '')
+      .map(Number);
+  });
 }
 
 /** What a process holds. */

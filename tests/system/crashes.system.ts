@@ -1,7 +1,8 @@
 /** Ends of all kinds: the server's by signals and kill -9, the programs' by kill -9 in the middle of a call. */
+import { existsSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import type { Child } from '../support/child.ts';
-import { isMounted, type Server } from '../support/server.ts';
+import { childrenOf, isMounted, type Server } from '../support/server.ts';
 import { delay, until } from '../support/wait.ts';
 import { endedWithin, needs, runProgram, SERVER_NEEDS, startProgram, startServer } from './fixture.ts';
 
@@ -61,6 +62,29 @@ describe('the end of a server', () => {
     expect(await successor.read('user_events_status')).toContain('Active: 0');
     const { stdout } = await runProgram('register-once', successor.root, '0', 'after_crash u32 value');
     expect(stdout).toBe('index 0\n');
+  });
+});
+
+describe('the processes of a server that access memory', () => {
+  test('kill -9 of one costs no word its bit', async (context) => {
+    needs(context, ...SERVER_NEEDS);
+    const server = await startServer();
+    const holder = startProgram('word-holder', server.root, 'plain', 'held u32 value');
+    await holder.line(/^ready /);
+    for (const value of ['1', '0', '1'] as const) {
+      for (const pid of childrenOf(server.process.pid)) process.kill(pid, 'SIGKILL');
+      await server.enable('user_events/held', value);
+      await holder.line(value === '1' ? /^set / : /^clear /);
+    }
+  });
+
+  test('none outlives a server that was killed', async (context) => {
+    needs(context, ...SERVER_NEEDS);
+    const server = await startServer();
+    await startStorms(server, 'write', 1);
+    const children = childrenOf(server.process.pid);
+    await server.crash();
+    await until('they are gone', () => children.every((pid) => !existsSync(`/proc/${pid}`)));
   });
 });
 

@@ -29,6 +29,7 @@ import { NO_ORDINAL, SubBuffer } from './sub-buffer.ts';
 
 /** Sub-buffers kept for reuse by one CPU: enough for a reader that keeps up; what is drained goes back. */
 const SPARES_MAX = 4;
+
 /** What happened in a CPU's buffer since it was made or emptied. */
 export interface CpuCounts {
   /** Events that can be read. */
@@ -109,8 +110,7 @@ export class CpuBuffer {
     pid: number,
     payload: Uint8Array,
   ): boolean {
-    const payloadLength = payload.length;
-    const entryLength = COMMON_FIELDS_SIZE + payloadLength;
+    const entryLength = COMMON_FIELDS_SIZE + payload.length;
     if (entryLength > ENTRY_MAX) return false;
     const length = recordLength(entryLength);
     const now = time < this.#lastTime ? this.#lastTime : time;

@@ -1,10 +1,11 @@
 /**
  * Names and processes of the tasks that wrote events (`saved_cmdlines`, `saved_tgids`). All instances share one
  * TaskRecorder, for their tasks are the same. A task is asked about when it writes its first event, for it may be
- * gone when that is printed.
+ * gone when that is printed, and from then on again after `FRESH_NS` when it goes on writing, for it may be called
+ * something else by then or its id be another task's.
  */
 
-import type { ErrnoName, Tid } from '@usertrace/base';
+import { type ErrnoName, Nanoseconds, type Tid } from '@usertrace/base';
 import { SavedCommands } from '@usertrace/ring';
 import type { InstancePorts } from './instance-ports.ts';
 
@@ -12,29 +13,39 @@ import type { InstancePorts } from './instance-ports.ts';
 const COMMANDS_AT_FIRST = 6552;
 /** The largest number of names that can be asked for, and of processes that are kept (PID_MAX_DEFAULT). */
 const TASKS_MAX = 32_768;
+/** How long what a task was asked is taken for true. */
+const FRESH_NS = Nanoseconds(100_000_000);
+
+type TaskPorts = Pick<InstancePorts, 'commandOf' | 'deferred' | 'processOf'>;
 
 export class TaskRecorder {
-  readonly #ports: Pick<InstancePorts, 'commandOf' | 'processOf'>;
+  readonly #ports: TaskPorts;
   #commands = new SavedCommands(COMMANDS_AT_FIRST);
   #commandCount = COMMANDS_AT_FIRST;
   readonly #processByTid = new Map<number, number>();
-  /** Tasks that are called otherwise than what is kept. */
-  readonly #renamed = new Set<number>();
+  /** Tasks whose name, and whose process, was asked for less than `FRESH_NS` ago. */
+  readonly #freshNames = new Set<Tid>();
+  readonly #freshProcesses = new Set<Tid>();
+  #isExpiryDue = false;
 
-  constructor(ports: Pick<InstancePorts, 'commandOf' | 'processOf'>) {
+  constructor(ports: TaskPorts) {
     this.#ports = ports;
   }
 
   /** A task writes an event: its name is kept. Called for every event. */
   noteCommand(tid: Tid): void {
-    if (this.#commands.has(tid) && !(this.#renamed.size > 0 && this.#renamed.delete(tid))) return;
+    if (this.#freshNames.has(tid)) return;
+    this.#freshNames.add(tid);
+    this.#expireLater();
     const command = this.#ports.commandOf(tid);
     if (command !== undefined) this.#commands.record(tid, command);
   }
 
   /** A task writes an event: its process is kept. */
   noteProcess(tid: Tid): void {
-    if (this.#processByTid.has(tid)) return;
+    if (this.#freshProcesses.has(tid)) return;
+    this.#freshProcesses.add(tid);
+    this.#expireLater();
     const process = this.#ports.processOf(tid);
     if (process === undefined) return;
     if (this.#processByTid.size >= TASKS_MAX) {
@@ -42,12 +53,6 @@ export class TaskRecorder {
       if (oldest !== undefined) this.#processByTid.delete(oldest);
     }
     this.#processByTid.set(tid, process);
-  }
-
-  /** What is kept of a task is not true any more; it is asked anew when it writes, and shown until then. */
-  changed(tid: Tid): void {
-    if (this.#commands.has(tid)) this.#renamed.add(tid);
-    this.#processByTid.delete(tid);
   }
 
   /** The name of a task, `<...>` for one that is not kept. */
@@ -81,7 +86,17 @@ export class TaskRecorder {
     if (commandCount < 1 || commandCount > TASKS_MAX) return 'EINVAL';
     this.#commands = new SavedCommands(commandCount);
     this.#commandCount = commandCount;
-    this.#renamed.clear();
+    this.#freshNames.clear();
     return undefined;
+  }
+
+  #expireLater(): void {
+    if (this.#isExpiryDue) return;
+    this.#isExpiryDue = true;
+    this.#ports.deferred.after(FRESH_NS, () => {
+      this.#isExpiryDue = false;
+      this.#freshNames.clear();
+      this.#freshProcesses.clear();
+    });
   }
 }

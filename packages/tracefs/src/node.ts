@@ -40,7 +40,13 @@ export interface OpenFile {
    * `input` the bytes which the kernel copied from there because of the command's size field, and what is
    * answered is copied back there.
    */
-  ioctl?(caller: Caller, command: number, argument: bigint, input: Uint8Array, reply: Reply<Uint8Array>): void;
+  ioctl?(
+    caller: Caller,
+    command: number,
+    argument: bigint,
+    input: Uint8Array,
+    reply: Reply<Uint8Array>,
+  ): void;
   /** Whether a read would answer at once. Without it, a file is always ready. */
   isReadable?(): boolean;
   /** Calls `ready` once, when a read would answer. Only called after `isReadable` said false. */

@@ -12,7 +12,7 @@
 
 import { availableParallelism } from 'node:os';
 import { readFileSync } from 'node:fs';
-import { Cpu, ErrnoError, Nanoseconds } from '@usertrace/base';
+import { Cpu, ErrnoError, Nanoseconds, type Pid, type Tid } from '@usertrace/base';
 import {
   adoptProcessConnector,
   clockTime,
@@ -107,7 +107,6 @@ class Server implements RunningServer {
     );
     this.#connector = processConnector(options.processConnectorFd);
     this.#tracker = new TaskTracker(this.#tasks, this.#connector, this.#domain);
-    const requester = (caller: Caller): Requester => this.#requester(caller);
     this.#tree = new TraceTree({
       domain: this.#domain,
       ports: {
@@ -115,13 +114,13 @@ class Server implements RunningServer {
         deferred: this.#reactor,
         cpuCount: CPU_COUNT,
         currentCpu,
-        commandOf: (tid) => this.#tracker.commandOf(tid),
-        processOf: (tid) => this.#tracker.processOf(tid),
+        commandOf: (tid) => this.#tasks.commandOf(tid),
+        processOf: (tid) => this.#processOf(tid),
         requester,
       },
       userEventsData: userEventsDataNode(this.#domain, this.#memory, {
         isInIoctl: ({ tid }, command, argument) => verifyCaller(tid, command, argument) !== 'elsewhere',
-        requester,
+        identify: (caller) => this.#identify(caller),
       }),
     });
     this.root = this.#tree.root;
@@ -143,7 +142,10 @@ class Server implements RunningServer {
     while (!this.#connection.session.isInitialised) {
       if (monotonicNow() > deadlineNs) {
         await this.stop();
-        throw new ErrnoError('ETIMEDOUT', `Cannot serve at ${this.mount}: the kernel did not open the connection`);
+        throw new ErrnoError(
+          'ETIMEDOUT',
+          `Cannot serve at ${this.mount}: the kernel did not open the connection`,
+        );
       }
       await new Promise((resolve) => setTimeout(resolve, 1));
     }
@@ -195,9 +197,20 @@ class Server implements RunningServer {
     this.#reactor.close();
   }
 
-  #requester({ tid, uid }: Caller): Requester {
-    return { tid, uid, perfmonCapable: () => perfmonCapable(tid) };
+  #processOf(tid: Tid): Pid | undefined {
+    const pid = this.#tasks.processOf(tid);
+    return typeof pid === 'string' ? undefined : pid;
   }
+
+  #identify(caller: Caller): Requester | undefined {
+    this.#tracker.catchUp();
+    return this.#tracker.identify(caller.tid) === undefined ? undefined : requester(caller);
+  }
+}
+
+/** The domain's view of a caller; capabilities are read only where they matter. */
+function requester({ tid, uid }: Caller): Requester {
+  return { tid, uid, perfmonCapable: () => perfmonCapable(tid) };
 }
 
 const CPU_COUNT = Math.max(1, availableParallelism());

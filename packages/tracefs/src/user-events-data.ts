@@ -36,8 +36,12 @@ import type { Caller, FileNode, OpenFile, Reply } from './node.ts';
 export interface CallerPort {
   /** Whether the thread sits in ioctl(2) with this command and argument, so that its id was not reused meanwhile. */
   isInIoctl(caller: Caller, command: number, argument: bigint): boolean;
-  /** The caller with its capabilities, read when they are asked for. */
-  requester(caller: Caller): Requester;
+  /**
+   * Who the caller is now, after everything that happened to tasks before. The domain is asked at once after it.
+   *
+   * @returns undefined when the caller is gone
+   */
+  identify(caller: Caller): Requester | undefined;
 }
 
 /** The remote memory that arguments are read from. */
@@ -73,7 +77,13 @@ class UserEventsDataFile implements OpenFile {
     else reply.fail(outcome);
   }
 
-  ioctl(caller: Caller, command: number, argument: bigint, input: Uint8Array, reply: Reply<Uint8Array>): void {
+  ioctl(
+    caller: Caller,
+    command: number,
+    argument: bigint,
+    input: Uint8Array,
+    reply: Reply<Uint8Array>,
+  ): void {
     if (command !== DIAG_IOCSREG && command !== DIAG_IOCSDEL && command !== DIAG_IOCSUNREG) {
       return reply.fail('ENOTTY');
     }
@@ -81,21 +91,22 @@ class UserEventsDataFile implements OpenFile {
     if (handle === undefined) return reply.fail('EFAULT');
     const call = new IoctlCall(this.#memory, handle, Address(argument), input, reply);
     if (!this.#callers.isInIoctl(caller, command, argument)) return call.fail('EFAULT');
-    const requester = this.#callers.requester(caller);
-    if (command === DIAG_IOCSREG) this.#register(call, requester);
-    else if (command === DIAG_IOCSDEL) this.#delete(call, requester);
-    else this.#unregister(call, requester);
+    if (command === DIAG_IOCSREG) this.#register(call, caller);
+    else if (command === DIAG_IOCSDEL) this.#delete(call, caller);
+    else this.#unregister(call, caller);
   }
 
   release(): void {
     this.#file.release();
   }
 
-  #register(call: IoctlCall, requester: Requester): void {
+  #register(call: IoctlCall, caller: Caller): void {
     call.readStruct(USER_REG_SIZE, (bytes) => {
       const request = decodeUserReg(bytes);
       if (typeof request === 'string') return call.fail(request);
       call.readText(request.nameAddress, (command) => {
+        const requester = this.#callers.identify(caller);
+        if (requester === undefined) return call.fail('EFAULT');
         this.#file.register(requester, request, command, (answer) => {
           if (typeof answer === 'string') call.fail(answer);
           else call.succeedWithIndex(answer.writeIndex);
@@ -104,19 +115,22 @@ class UserEventsDataFile implements OpenFile {
     });
   }
 
-  #delete(call: IoctlCall, requester: Requester): void {
+  #delete(call: IoctlCall, caller: Caller): void {
     call.readText(call.argument, (name) => {
-      if (typeof name !== 'string') return call.fail(name.errno);
+      const requester = this.#callers.identify(caller);
+      if (requester === undefined) return call.fail('EFAULT');
       const answer = this.#file.delete(requester, name);
       if (answer === 'ok') call.succeed();
       else call.fail(answer);
     });
   }
 
-  #unregister(call: IoctlCall, requester: Requester): void {
+  #unregister(call: IoctlCall, caller: Caller): void {
     call.readStruct(USER_UNREG_SIZE, (bytes) => {
       const request = decodeUserUnreg(bytes);
       if (typeof request === 'string') return call.fail(request);
+      const requester = this.#callers.identify(caller);
+      if (requester === undefined) return call.fail('EFAULT');
       this.#file.unregister(requester, request, (answer) => {
         if (answer === 'ok') call.succeed();
         else call.fail(answer);

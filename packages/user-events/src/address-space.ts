@@ -99,7 +99,7 @@ export class AddressSpace {
    */
   inheritFrom(parent: AddressSpace): boolean {
     for (const { event, address, bit, isLive, isUnsettled } of parent.enablers) {
-      
+      if (!isLive) continue;
       if (!this.#owner.chargeEnabler(this)) return false;
       const enabler = new Enabler(this, event, address, bit, this.#deferred, undefined);
       this.#enablers.set(enablerKey(address, bit), enabler);

@@ -136,8 +136,8 @@ export class EventRegistry implements EventHome {
 
   #deleteAll(requester: Requester, events: readonly UserEvent[]): 'ok' | ErrnoName {
     for (const event of events) {
-      // An event that is not persistent is here only because something refers to it.
-      if (!event.isPersistent || !event.isUnreferenced) return 'EBUSY';
+      // Without persistence an event is listed only while something refers to it.
+      if (!event.isUnreferenced) return 'EBUSY';
       if (!requester.perfmonCapable()) return 'EPERM';
       this.#destroy(event);
     }

@@ -116,6 +116,10 @@ export class Simulation {
       const isReferredTo = this.#references(event) > 0 || event.isPersistent;
       assert(isReferredTo || this.#works.length > 0, `event "${event.name}" awaits its destruction`);
     }
+    if (this.#port.pending.every(({ isLate }) => isLate)) {
+      assert(this.#unanswered === 0, 'no request waits for a page that hangs');
+      assert(this.#awaitingWords === 0, 'no switching waits for a page that hangs');
+    }
     const listed = [...this.#domain.events];
     assert(listed.length === this.#existing.size, 'an event is listed while it exists');
     assert(

@@ -17,6 +17,7 @@ export class AddressSpace {
   readonly memFd: number;
   readonly mapsFd: number;
   #isClosed = false;
+  #isForsaken = false;
   #pending = 0;
   #suspectUntilNs = -Infinity;
   #suspectOperations = 0;
@@ -82,6 +83,15 @@ export class AddressSpace {
   /** An access hung. */
   suspect(): void {
     this.#suspectUntilNs = Nanoseconds(monotonicNow() + SUSPICION_NS);
+  }
+
+  /** Whether an access that cannot be ended holds an executor: no other may be tried. */
+  get isForsaken(): boolean {
+    return this.#isForsaken;
+  }
+
+  forsake(): void {
+    this.#isForsaken = true;
   }
 
   /** An operation of it was put aside with the suspect ones: those that come later must come behind it. */

@@ -27,8 +27,11 @@ const FUTEX_WAKE_PRIVATE = 1 | 128;
 /** A killed task is gone in microseconds, unless it is in an uninterruptible sleep. */
 const DEATH_NS = 1_000_000;
 
-/** Executors that do not die, each held by one access that cannot be killed. With so many, no other is started. */
-const MAX_UNDEAD = 8;
+/**
+ * Executors that do not die, because an access cannot be killed: it waits for a page of a file system that does not
+ * answer. Each costs some 40 KiB. An address space gets to hold one; with so many in all, no other is started.
+ */
+const MAX_UNDEAD = 1024;
 
 /** A running executor. `Executors` makes and kills it. */
 export class Executor {
@@ -107,8 +110,13 @@ export class Executors {
     return executor;
   }
 
-  /** Kills one: its present access ends, or never takes effect in user mode again. */
-  kill(executor: Executor): void {
+  /**
+   * Kills one.
+   *
+   * @returns whether it is dead. If not, the access it is in cannot be killed: it may still take effect, but nothing
+   * will follow it
+   */
+  kill(executor: Executor): boolean {
     this.#alive.delete(executor);
     this.#undead.add(executor);
     libc().kill(executor.pid, SIGKILL);
@@ -116,6 +124,7 @@ export class Executors {
     do {
       this.#bury();
     } while (this.#undead.has(executor) && monotonicNow() < givenUpNs);
+    return !this.#undead.has(executor);
   }
 
   /** Kills all, and gives their memory back. */

@@ -30,8 +30,8 @@ export interface LaneRules {
   readonly spinNs: number;
   /** Called before an operation is submitted: false if it was taken care of otherwise. */
   admits(operation: Operation): boolean;
-  /** Called with the operation that took too long; its executor is dead. */
-  expired(operation: Operation): void;
+  /** Called with the operation that took too long, and whether its executor could be killed. */
+  expired(operation: Operation, isDead: boolean): void;
 }
 
 /** A lane. `dispose` is the last call. */
@@ -178,20 +178,21 @@ export class Lane {
 
   #expire(): void {
     const late = this.#submitted[0];
-    this.#abandonExecutor();
+    const isDead = this.#abandonExecutor();
     const remaining = this.#submitted;
     this.#submitted = [];
     for (const operation of remaining) operation.space.letGo();
     // It may have been completed at the last moment.
     const isLate = late !== undefined && late === remaining[0];
     this.#waiting.putBack(isLate ? remaining.slice(1) : remaining);
-    if (isLate) this.#rules.expired(late);
+    if (isLate) this.#rules.expired(late, isDead);
   }
 
-  /** Kills the executor, and settles what it had completed. */
-  #abandonExecutor(): void {
-    if (this.#executor !== undefined) this.#executors.kill(this.#executor);
+  /** Kills the executor, and settles what it had completed. Returns whether it is dead. */
+  #abandonExecutor(): boolean {
+    const isDead = this.#executor === undefined || this.#executors.kill(this.#executor);
     this.#collect();
     this.#executor = undefined;
+    return isDead;
   }
 }

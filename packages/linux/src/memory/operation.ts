@@ -5,15 +5,11 @@ import type { AddressSpace } from './address-space.ts';
 /** What an operation does; the machine code compares with these numbers. */
 export const KIND = { READ: 0, WRITE: 1, STORE_BIT: 2 } as const;
 
-/** Bits of PROCMAP_QUERY's vma_flags. */
-const MAPPING = { READABLE: 1, WRITABLE: 2, EXECUTABLE: 4 } as const;
-
-/** What a mapping must have one of. x86-64 pages that can be written or executed can be read. */
-export const REQUIRED = {
-  NOTHING: 0,
-  READABLE: MAPPING.READABLE | MAPPING.WRITABLE | MAPPING.EXECUTABLE,
-  WRITABLE: MAPPING.WRITABLE,
-} as const;
+/**
+ * What a mapping must have one of, as PROCMAP_QUERY's vma_flags: 1 readable, 2 writable, 4 executable. x86-64 pages
+ * that can be written or executed can be read.
+ */
+export const REQUIRED = { NOTHING: 0, READABLE: 7, WRITABLE: 2 } as const;
 
 /** The result of an operation whose deadline passed. */
 export const LATE: number = -ERRNO.ETIMEDOUT;

@@ -6,7 +6,9 @@
  * suspect, go to the patient lane, one at a time, where each may take `PATIENT_NS` and is then settled as late. So a
  * hung page delays operations of others by `PROMPT_NS` once. Operations of one address space keep their order.
  *
- * A late operation is dead: its executor was killed. (Only if that sleeps uninterruptibly may it still take effect.)
+ * A late operation is dead: its executor was killed. Only if that waits uninterruptibly, for a page of a file system
+ * that does not answer, may the operation still take effect; then nothing else is tried in that address space, so that
+ * each can hold up one executor at most, and no later store is overtaken.
  *
  * Writes have the effect that the kernel's own user_events has: only where the program itself may write.
  */
@@ -69,9 +71,10 @@ export class RemoteMemory {
       depth: SLOTS,
       spinNs: PROMPT_SPIN_NS,
       admits: (operation) => this.#admitsPromptly(operation),
-      expired: (operation) => {
+      expired: (operation, isDead) => {
         operation.space.suspect();
-        this.#putAside(operation);
+        if (isDead) this.#putAside(operation);
+        else giveUp(operation);
       },
     });
     this.#patientLane = new Lane(reactor, this.#executors, {
@@ -79,9 +82,10 @@ export class RemoteMemory {
       depth: 1,
       spinNs: 0,
       admits: (operation) => this.#admitsSuspect(operation),
-      expired: (operation) => {
+      expired: (operation, isDead) => {
         operation.space.suspect();
-        operation.settle(LATE, new Uint8Array());
+        if (isDead) operation.settle(LATE, new Uint8Array());
+        else giveUp(operation);
       },
     });
     this.#watch = reactor.watch(this.#completion.fd, () => {
@@ -218,7 +222,7 @@ export class RemoteMemory {
   }
 
   #admitsPromptly(operation: Operation): boolean {
-    if (settledAsClosed(operation)) return false;
+    if (settledAtOnce(operation)) return false;
     if (!operation.space.isSuspect) return true;
     this.#putAside(operation);
     return false;
@@ -237,7 +241,7 @@ export class RemoteMemory {
   }
 
   #admitsSuspect(operation: Operation): boolean {
-    if (settledAsClosed(operation)) return false;
+    if (settledAtOnce(operation)) return false;
     if (monotonicNow() - operation.wantedNs <= MAX_SUSPECT_WAIT_NS) return true;
     operation.settle(LATE, new Uint8Array());
     return false;
@@ -262,9 +266,17 @@ function access(
   };
 }
 
-function settledAsClosed(operation: Operation): boolean {
-  if (operation.space.isClosed) operation.settle(0, new Uint8Array());
-  return operation.space.isClosed;
+/** Settles an operation that cannot be killed as late, and lets no other of the address space follow it. */
+function giveUp(operation: Operation): void {
+  operation.space.forsake();
+  operation.settle(LATE, new Uint8Array());
+}
+
+function settledAtOnce(operation: Operation): boolean {
+  const { isClosed, isForsaken } = operation.space;
+  if (isClosed) operation.settle(0, new Uint8Array());
+  else if (isForsaken) operation.settle(LATE, new Uint8Array());
+  return isClosed || isForsaken;
 }
 
 function failureOf(result: number): AccessFailure {

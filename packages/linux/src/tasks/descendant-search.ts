@@ -72,8 +72,11 @@ export class DescendantSearch {
     const newestTid = this.#port.newestTid();
     if (newestTid === this.#newestTid) return;
     this.#newestTid = newestTid;
+    const formerPids = new Set(this.#known.pids());
+    for (const pid of formerPids) this.#welcomeThreads(pid, this.#takeNewThreads(pid));
     this.#resolve(this.#lookAtNewProcesses());
-    for (const pid of this.#known.pids()) this.#welcomeThreads(pid, this.#takeNewThreads(pid));
+    for (const pid of this.#known.pids())
+      if (!formerPids.has(pid)) this.#welcomeThreads(pid, this.#takeNewThreads(pid));
     for (const pid of this.#seenThreads.keys())
       if (this.#known.ofProcess(pid).size === 0) this.#seenThreads.delete(pid);
   }
@@ -90,9 +93,10 @@ export class DescendantSearch {
     for (const pid of this.#port.processes()) {
       const candidate = this.#lookAtStranger(pid);
       if (candidate === undefined) continue;
-      if (candidate.sight.startTicks >= sinceTicks && !isStranger(candidate.tid))
-        candidates.set(pid, candidate);
-      else this.#noteStranger(candidate);
+      const { tid, sight } = candidate;
+      if (sight.startTicks < sinceTicks) continue;
+      if (!told.has(tid) && !told.has(Tid(pid))) candidates.set(pid, candidate);
+      told.add(tid);
     }
     this.#resolve(candidates);
     for (const pid of this.#known.pids()) {

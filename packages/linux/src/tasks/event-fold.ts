@@ -104,8 +104,8 @@ export class EventFold {
 
   #fork(event: ProcessEvent & { kind: 'fork' }): void {
     const { childTid: tid, childPid: pid } = event;
-    // The id was given out anew, so its former owner is gone, whatever became of the event.
-    this.#end(this.#relatives(tid), 'exited');
+    // It was found in /proc before the event came, after others had been lost.
+    if (this.#relatives(tid).length > 0) return;
     // A new thread has the parent of its process, and which thread made it is not told: we take the leader.
     const candidates = (tid as number) === pid ? this.#relatives(event.parentTid) : this.#membersOf(pid);
     const parents = candidates.filter((parent) => isBirth(parent) || this.#hasInheritance(parent));

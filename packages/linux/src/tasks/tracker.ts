@@ -168,11 +168,18 @@ export class TaskTracker {
     const fold = new EventFold(this.#known, (task) => this.#holderOf(task) !== undefined);
     const sights = new Map<Birth, TaskSight>();
     const isComplete = this.#collect(source, fold, sights);
-    this.#apply(fold.steps(), sights);
-    if (isComplete) return;
+    const steps = fold.steps();
+    if (isComplete) return this.#apply(steps, sights);
+    // Who ended may have made tasks that we were not told of: they are found first.
+    const isBirth = (step: Birth | Ending): boolean => step.kind === 'birth';
+    this.#apply(steps.filter(isBirth), sights);
     // An event comes a little after its instant, and start times are in whole ticks: one more covers both.
     this.#search.findMadeSince(this.#port.ticksAt(this.#drainedAt) - 1, this.#told);
     this.#drainedAt = this.#port.now();
+    this.#apply(
+      steps.filter((step) => !isBirth(step)),
+      sights,
+    );
     this.#found = [...this.#known.all()];
   }
 
@@ -187,7 +194,7 @@ export class TaskTracker {
       for (const event of events) {
         this.#noteCommand(event);
         // Where events are lost, an unknown parent need not be a stranger.
-        if (isComplete) this.#noteTold(event);
+        if (isComplete && event.kind === 'fork') this.#told.add(event.childTid);
       }
       if (this.#known.size === 0) return true;
       fold.take(events);
@@ -207,11 +214,6 @@ export class TaskTracker {
   #noteCommand(event: ProcessEvent): void {
     if (event.kind === 'comm') this.#commands.rename(event.tid, event.command);
     else if (event.kind === 'exec') this.#commands.expire(event.tid);
-  }
-
-  #noteTold(event: ProcessEvent): void {
-    if (event.kind === 'exit') this.#told.delete(event.tid);
-    else if (event.kind === 'fork') this.#told.add(event.childTid);
   }
 
   #lookAtBirth(birth: Birth): TaskSight | 'ended' | undefined {
@@ -239,8 +241,8 @@ export class TaskTracker {
   /** Tells the sink of a new task and makes it known. Returns undefined when it inherits nothing. */
   #bear({ tid, pid, parent, sight }: Newcomer): KnownTask | undefined {
     const holder = this.#holderOf(parent);
-    if (holder === undefined || this.#known.isFull) return undefined;
-    const isSharing = parent.pid === pid || this.#isSharing(holder, tid);
+    if (holder === undefined || this.#known.isFull || this.#known.get(tid) !== undefined) return undefined;
+    const isSharing = holder.pid === pid || this.#isSharing(holder, tid);
     this.#sink.taskForked(holder.tid, tid, isSharing);
     const { registrations } = holder;
     const standIn = this.#sink.hasAddressSpace(tid) ? undefined : holder;

@@ -1,7 +1,7 @@
 import { FUSE_OPCODE, FUSE_OPEN_FLAG, FUSE_SIZE } from '@usertrace/abi';
 import { describe, expect, test } from 'vitest';
 import type { DirectoryNode, FileNode, OpenFile, Reply, TreeNode } from '../node.ts';
-import { body, FakeKernel, nameBytes } from './fake-kernel.ts';
+import { body, FakeKernel, nameBytes } from './fake-kernel.sim.ts';
 
 function directory(children: Record<string, TreeNode>, names = Object.keys(children)): DirectoryNode {
   return {

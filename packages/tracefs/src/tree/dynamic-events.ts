@@ -1,5 +1,5 @@
 /**
- * `dynamic_events` and `user_events_status`: the domain's own texts. Each line of a write to dynamic_events is a
+ * `dynamic_events`, `user_events_status` and `user_events_unsettled`: the domain's own texts. Each line of a write to dynamic_events is a
  * command, and opening it with O_TRUNC removes all events (Documentation/trace/user_events.rst).
  */
 
@@ -27,6 +27,20 @@ export function dynamicEventsFile(top: TraceInstance, domain: UserEvents, ports:
 
 export function userEventsStatusFile(top: TraceInstance, domain: UserEvents): FileNode {
   return controlFile(top, { mode: FILE_MODE.read, read: () => domain.statusText() });
+}
+
+/**
+ * `user_events_unsettled`, which the kernel does not have: the enable words that do not have their event's state, or
+ * not surely. Whoever wrote to `enable` finds out here which words could not be reached.
+ */
+export function userEventsUnsettledFile(top: TraceInstance, domain: UserEvents): FileNode {
+  return controlFile(top, { mode: FILE_MODE.read, read: () => unsettledLines(domain) });
+}
+
+function* unsettledLines(domain: UserEvents): Generator<string> {
+  for (const { event, address, bit, outcome, tids } of domain.unsettled()) {
+    yield `${event.name} address=0x${address.toString(16)} bit=${bit} state=${outcome} tasks=${tids.join(',')}\n`;
+  }
 }
 
 /** Runs each line until one fails; a line without its end counts when the write ends there. */

@@ -19,13 +19,18 @@ export function switchEvents(
   isOn: boolean,
   settled: () => void,
 ): void {
+  for (const event of events) instance.setEnabled(event, isOn);
+  whenSettled(events, settled);
+}
+
+/** Calls back once, perhaps before this returns, when every event has settled. */
+export function whenSettled(events: readonly UserEvent[], settled: () => void): void {
   // One more than there are events, so that nothing is over before the last has been asked.
   let unsettledCount = events.length + 1;
   const settle = () => {
     unsettledCount--;
     if (unsettledCount === 0) settled();
   };
-  for (const event of events) instance.setEnabled(event, isOn);
   for (const event of events) event.settled(settle);
   settle();
 }

@@ -140,8 +140,12 @@ describe('enable', () => {
     const answer = world.opened('events/user_events/enable', 'w').beginWrite('1\n');
     world.settle();
     expect(answer.value).toBeUndefined();
+    expect(world.cat('user_events_unsettled')).toMatch(
+      /^one address=0x[0-9a-f]+ bit=\d+ state=pending tasks=42\ntwo .*\n$/,
+    );
     world.endStores();
     expect(answer.value).toBe(2);
+    expect(world.cat('user_events_unsettled')).toBe('');
   });
 
   test('is each instance of its own', () => {
@@ -199,6 +203,18 @@ describe('set_event', () => {
     expect(world.put('set_event', ' one two ')).toBe(5);
     expect(world.cat('set_event')).toBe('user_events:one\n');
     expect(world.put('set_event', ' \n')).toBe(2);
+  });
+
+  test('answers a write after O_TRUNC when the words of all that were on have settled', () => {
+    const world = new TreeWorld();
+    world.register('one u32 a');
+    world.put('set_event', 'one');
+    world.storesEnd = false;
+    const answer = world.opened('set_event', 'w', { truncate: true }).beginWrite('\n');
+    world.settle();
+    expect(answer.value).toBeUndefined();
+    world.endStores();
+    expect(answer.value).toBe(1);
   });
 
   test('switches all off when opened with O_TRUNC', () => {

@@ -2,10 +2,10 @@
 
 import type { UserEvent } from '@usertrace/user-events';
 import type { TraceInstance } from '../instance.ts';
-import type { FileNode } from '../node.ts';
+import type { FileNode, Reply } from '../node.ts';
 import { FILE_MODE, controlFile } from './control-file.ts';
 import type { EventCatalog } from './event-catalog.ts';
-import { eventsNamed, switchEvents } from './event-switch.ts';
+import { eventsNamed, switchEvents, whenSettled } from './event-switch.ts';
 import { firstWord } from './written-text.ts';
 
 /**
@@ -13,26 +13,32 @@ import { firstWord } from './written-text.ts';
  * `SYSTEM:EVENT`, with a `!` before it to switch off. Opening it with O_TRUNC switches off all.
  */
 export function setEventFile(instance: TraceInstance, catalog: EventCatalog): FileNode {
+  // Opening cannot wait until these have settled, so the write after it does.
+  let switchedOff: UserEvent[] = [];
+  const answerWhenSettled = (usedBytes: number, reply: Reply<number>) => {
+    const events = switchedOff;
+    switchedOff = [];
+    whenSettled(events, () => reply.done(usedBytes));
+  };
   return controlFile(instance, {
     mode: FILE_MODE.readWrite,
     read: () => eventLines(catalog.listedBy(instance).filter((event) => instance.enabledEvents.has(event))),
     opening: (mode) => {
-      // Opening cannot wait; what is written next settles these too.
-      if (mode.writable && mode.truncate) {
-        for (const event of instance.enabledEvents) instance.setEnabled(event, false);
-      }
+      if (!mode.writable || !mode.truncate) return undefined;
+      switchedOff = [...instance.enabledEvents];
+      for (const event of switchedOff) instance.setEnabled(event, false);
       return undefined;
     },
     write: (written, _caller, reply) => {
       const first = firstWord(written);
       if (typeof first === 'string') return reply.fail(first);
       const { word, usedBytes } = first;
-      if (word === '') return reply.done(usedBytes);
+      if (word === '') return answerWhenSettled(usedBytes, reply);
       const isOn = !word.startsWith('!');
       const events = eventsNamed(catalog, isOn ? word : word.slice(1));
       if (events.length === 0) return reply.fail('EINVAL');
       instance.expand();
-      switchEvents(instance, events, isOn, () => reply.done(usedBytes));
+      switchEvents(instance, events, isOn, () => answerWhenSettled(usedBytes, reply));
     },
   });
 }

@@ -36,6 +36,7 @@ describe('the tree', () => {
       'tracing_on',
       'user_events_data',
       'user_events_status',
+      'user_events_unsettled',
     ]);
     expect(world.list('per_cpu')).toEqual(['cpu0', 'cpu1']);
     expect(world.list('per_cpu/cpu1')).toEqual([
@@ -106,11 +107,19 @@ describe('the tree', () => {
     expect(world.cat('user_events_status')).toBe('ev # Used by ftrace\n\nActive: 1\nBusy: 1\n');
   });
 
+  test('switches on the events that are wanted as they come', () => {
+    const world = new TreeWorld();
+    world.tree.enableNew((system, name) => system === 'user_events' && name.startsWith('wanted'));
+    world.register('wanted_one u32 a');
+    world.register('other u32 a');
+    expect(world.cat('set_event')).toBe('user_events:wanted_one\n');
+  });
+
   test('shows a renamed task under its new name once it writes again', () => {
     const world = new TreeWorld();
     world.put('trace_marker', 'one');
     world.commands.set(42, 'renamed');
-    world.tree.taskChanged(world.caller.tid);
+    world.elapse();
     expect(lines(world.cat('trace'))[0]).toContain('prog-42');
     world.put('trace_marker', 'two');
     expect(lines(world.cat('trace'))[1]).toContain('renamed-42');

@@ -9,15 +9,14 @@
  *         '--- TaskRecorder
  */
 
-import type { Tid } from '@usertrace/base';
-import type { UserEvents } from '@usertrace/user-events';
+import type { UserEvent, UserEvents } from '@usertrace/user-events';
 import { InstanceSet } from '../instance-set.ts';
 import { TaskRecorder } from '../instance-tasks.ts';
 import type { TraceInstance } from '../instance.ts';
 import type { DirectoryNode, FileNode, TreeNode } from '../node.ts';
 import { FILE_MODE, controlFile, takingNumber } from './control-file.ts';
 import { FixedDirectory } from './directory.ts';
-import { dynamicEventsFile, userEventsStatusFile } from './dynamic-events.ts';
+import { dynamicEventsFile, userEventsStatusFile, userEventsUnsettledFile } from './dynamic-events.ts';
 import { EventCatalog } from './event-catalog.ts';
 import { DIRECTORY_MODE, instanceFiles } from './instance-directory.ts';
 import { InstancesDirectory } from './instances-directory.ts';
@@ -43,13 +42,14 @@ export class TraceTree {
   readonly #instances: InstanceSet;
   readonly #catalog = new EventCatalog();
   readonly #tasks: TaskRecorder;
+  #isWantedWhenNew: (system: string, name: string) => boolean = () => false;
 
   constructor({ domain, ports, userEventsData }: TraceTreeParts) {
     this.#tasks = new TaskRecorder(ports);
     this.#instances = new InstanceSet(ports, this.#tasks);
     for (const event of domain.events) this.#catalog.add(event);
     domain.observers = {
-      added: (event) => this.#catalog.add(event),
+      added: (event) => this.#eventAdded(event),
       removed: (event) => {
         this.#catalog.remove(event);
         for (const instance of this.#instances.all()) instance.eventRemoved(event);
@@ -80,6 +80,7 @@ export class TraceTree {
       saved_tgids: textFile(top, () => this.#tasks.processesText()),
       user_events_data: userEventsData,
       user_events_status: userEventsStatusFile(top, domain),
+      user_events_unsettled: userEventsUnsettledFile(top, domain),
     });
   }
 
@@ -88,9 +89,18 @@ export class TraceTree {
     return this.#instances.top;
   }
 
-  /** A thread's name changed, or its id now means another thread. */
-  taskChanged(tid: Tid): void {
-    this.#tasks.changed(tid);
+  /**
+   * Switches events on in the top instance when they are made from now on.
+   *
+   * @param isWanted says which, by system and name
+   */
+  enableNew(isWanted: (system: string, name: string) => boolean): void {
+    this.#isWantedWhenNew = isWanted;
+  }
+
+  #eventAdded(event: UserEvent): void {
+    this.#catalog.add(event);
+    if (this.#isWantedWhenNew(event.system, event.name)) this.top.setEnabled(event, true);
   }
 
   #filesOf(instance: TraceInstance): Record<string, TreeNode> {

@@ -100,12 +100,16 @@ export class TreeWorld {
   readonly commands: Map<number, string> = new Map([[42, 'prog']]);
   readonly caller: Caller = { tid: Tid(42), uid: Uid(0), gid: 0 };
   #deferred: (() => void)[] = [];
+  #timers = new Set<() => void>();
   #hangingStores: (() => void)[] = [];
 
   constructor(cpuCount = 2) {
     const deferred = {
       defer: (work: () => void) => void this.#deferred.push(work),
-      after: () => ({ cancel: () => {} }),
+      after: (_delayNs: number, work: () => void) => {
+        this.#timers.add(work);
+        return { cancel: () => void this.#timers.delete(work) };
+      },
     };
     this.domain = new UserEvents({
       deferred,
@@ -133,6 +137,14 @@ export class TreeWorld {
         requester: ({ tid, uid }) => requester(tid, uid),
       },
     });
+  }
+
+  /** Lets every timer that runs now end. */
+  elapse(): void {
+    const due = this.#timers;
+    this.#timers = new Set();
+    for (const work of due) work();
+    this.settle();
   }
 
   /** Does the deferred work, and what that defers. */

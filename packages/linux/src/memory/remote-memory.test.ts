@@ -1,0 +1,305 @@
+import { type ChildProcessWithoutNullStreams, execFileSync, spawn, spawnSync } from 'node:child_process';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { Address, Tid } from '@usertrace/base';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { monotonicNow } from '../clock.ts';
+import { Reactor } from '../reactor/reactor.ts';
+import type { AddressSpace } from './address-space.ts';
+import { type AccessFailure, RemoteMemory, type RemoteMemoryOptions } from './remote-memory.ts';
+
+const hasCompiler = spawnSync('cc', ['--version']).status === 0;
+if (!hasCompiler) console.warn('skipped: RemoteMemory against real processes needs a C compiler (cc)');
+
+let directory = '';
+beforeAll(() => {
+  directory = mkdtempSync(join(tmpdir(), 'usertrace-'));
+  if (!hasCompiler) return;
+  const source = join(import.meta.dirname, 'target.c');
+  writeFileSync(join(directory, 'stuck'), '');
+  execFileSync('cc', ['-O1', '-pthread', '-o', join(directory, 'target'), source]);
+});
+afterAll(() => rmSync(directory, { recursive: true }));
+
+type Place = 'word' | 'readonly' | 'none' | 'unmapped' | 'two' | 'text' | 'hung' | 'stuck';
+
+/** A running target.c. */
+class Target {
+  readonly #child: ChildProcessWithoutNullStreams = spawn(join(directory, 'target'), [
+    join(directory, 'stuck'),
+  ]);
+  readonly #lines = createInterface({ input: this.#child.stdout })[Symbol.asyncIterator]();
+  readonly #exit = new Promise((resolve) => this.#child.once('exit', resolve));
+  readonly #places = new Map<string, bigint>();
+
+  static async start(): Promise<Target> {
+    const target = new Target();
+    await target.#until('ready');
+    return target;
+  }
+
+  get tid(): Tid {
+    return Tid(this.#child.pid ?? 0);
+  }
+
+  at(place: Place, offset = 0): Address {
+    return Address((this.#places.get(place) ?? 0n) + BigInt(offset));
+  }
+
+  /** Sends a letter and waits for its answer, if it has one. */
+  async obey(letter: 'c' | 'f'): Promise<number> {
+    this.#child.stdin.write(letter);
+    return Number(await this.#until(letter === 'c' ? 'counting' : 'child'));
+  }
+
+  async exec(): Promise<void> {
+    this.#child.stdin.write('e');
+    while (!readFileSync(`/proc/${this.tid}/comm`, 'utf8').startsWith('sleep')) await turn();
+  }
+
+  async end(): Promise<void> {
+    this.#child.kill('SIGKILL');
+    await this.#exit;
+  }
+
+  async #until(name: string): Promise<bigint> {
+    for (;;) {
+      const { value = '', done } = await this.#lines.next();
+      if (done) throw new Error('the target ended');
+      const [key = '', hex = ''] = value.split(' ');
+      this.#places.set(key, BigInt(`0x${hex}`));
+      if (key === name) return BigInt(`0x${hex}`);
+    }
+  }
+}
+
+const turn = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 1));
+
+/** A memory with promises, and the reactor that it needs. */
+class World {
+  readonly reactor: Reactor = new Reactor();
+  readonly memory: RemoteMemory;
+  readonly #finished: Promise<void>;
+  constructor(options: RemoteMemoryOptions) {
+    this.memory = new RemoteMemory(this.reactor, options);
+    this.#finished = this.reactor.run();
+  }
+  open(target: Target): AddressSpace {
+    const space = this.memory.open(target.tid);
+    if (space === undefined) throw new Error('the target is gone');
+    return space;
+  }
+  read(space: AddressSpace, address: Address, length: number): Promise<Uint8Array | AccessFailure> {
+    return new Promise((resolve) => this.memory.read(space, address, length, resolve));
+  }
+  write(space: AddressSpace, address: Address, bytes: Uint8Array): Promise<string> {
+    return new Promise((resolve) => this.memory.writeBytes(space, address, bytes, resolve));
+  }
+  store(space: AddressSpace, address: Address, bit: number, set: boolean): Promise<string> {
+    return new Promise((resolve) => this.memory.storeBit(space, address, bit, set, resolve));
+  }
+  async end(): Promise<void> {
+    this.memory.dispose();
+    this.reactor.stop();
+    await this.#finished;
+    this.reactor.close();
+  }
+}
+
+/** Runs a test with a memory and a target. */
+async function inWorld(
+  test: (world: World, target: Target, space: AddressSpace) => Promise<void>,
+  options: RemoteMemoryOptions = {},
+): Promise<void> {
+  const world = new World(options);
+  const target = await Target.start();
+  try {
+    await test(world, target, world.open(target));
+  } finally {
+    await target.end();
+    await world.end();
+  }
+}
+
+const descriptorCount = (): number => readdirSync('/proc/self/fd').length;
+
+describe.skipIf(!hasCompiler).each([{ hasMappingQuery: true }, { hasMappingQuery: false }])(
+  'RemoteMemory with %o',
+  (options) => {
+    it('storeBit() changes one bit and nothing around it', () =>
+      inWorld(async (world, target, space) => {
+        expect(await world.store(space, target.at('word'), 31, true)).toBe('stored');
+        expect(await world.store(space, target.at('word'), 0, true)).toBe('stored');
+        expect(await world.store(space, target.at('word'), 0, true)).toBe('stored');
+        const set = await world.read(space, target.at('word', -8), 16);
+        expect(Buffer.from(set as Uint8Array).toString('hex')).toBe('a5a5a5a5a5a5a5a501000080a5a5a5a5');
+        expect(await world.store(space, target.at('word'), 31, false)).toBe('stored');
+        expect(await world.store(space, target.at('word'), 0, false)).toBe('stored');
+        const clear = await world.read(space, target.at('word', -8), 16);
+        expect(Buffer.from(clear as Uint8Array).toString('hex')).toBe('a5a5a5a5a5a5a5a500000000a5a5a5a5');
+      }, options));
+
+    it('storeBit() keeps the order of stores to one bit', () =>
+      inWorld(async (world, target, space) => {
+        const outcomes = Array.from({ length: 1001 }, (_, i) =>
+          world.store(space, target.at('word'), 5, i % 2 === 0),
+        );
+        expect(new Set(await Promise.all(outcomes))).toEqual(new Set(['stored']));
+        expect(await world.read(space, target.at('word'), 1)).toEqual(Uint8Array.of(32));
+      }, options));
+
+    it('writes only where the program may write', () =>
+      inWorld(async (world, target, space) => {
+        for (const place of ['readonly', 'none', 'unmapped'] as const) {
+          expect(await world.store(space, target.at(place), 3, true)).toBe('faulted');
+          expect(await world.write(space, target.at(place), new Uint8Array(4))).toBe('faulted');
+        }
+        expect(await world.store(space, Address(0xffff_ffff_ff60_0000n), 3, true)).toBe('faulted');
+        expect(await world.write(space, target.at('two', -3), Uint8Array.of(1, 2, 3, 4))).toBe('stored');
+        expect(await world.write(space, target.at('two', -2), Uint8Array.of(5, 6, 7, 8))).toBe('faulted');
+        expect(await world.read(space, target.at('two', -3), 5)).toEqual(Uint8Array.of(1, 2, 3, 4, 0));
+        expect(await world.read(space, target.at('readonly'), 1)).toEqual(Uint8Array.of(0));
+      }, options));
+
+    it('read() gives what there is up to the first byte that the program may not read', () =>
+      inWorld(async (world, target, space) => {
+        const text = await world.read(space, target.at('text'), 512);
+        expect(Buffer.from(text as Uint8Array).toString()).toBe('usertrace');
+        expect(await world.read(space, target.at('two', -4095), 4096)).toHaveLength(4096);
+        expect(await world.read(space, target.at('none'), 1)).toBe('faulted');
+        expect(await world.read(space, target.at('unmapped'), 1)).toBe('faulted');
+        expect(await world.read(space, Address(0xffff_ffff_ffff_ffffn), 8)).toBe('faulted');
+        expect(await world.read(space, Address(0n), 8)).toBe('faulted');
+      }, options));
+
+    it('never reaches the image that a program executes later', () =>
+      inWorld(async (world, target, space) => {
+        expect(world.memory.isAlive(space)).toBe(true);
+        await target.exec();
+        expect(world.memory.isAlive(space)).toBe(false);
+        expect(await world.store(space, target.at('word'), 31, true)).toBe('gone');
+        expect(await world.read(space, target.at('word'), 4)).toBe('gone');
+        expect(await world.write(space, target.at('word'), new Uint8Array(4))).toBe('gone');
+        const later = world.open(target);
+        expect(world.memory.isAlive(later)).toBe(true);
+      }, options));
+
+    it('settles a page that userfaultfd never brings', () =>
+      inWorld(async (world, target, space) => {
+        if (target.at('hung') === 0n) return console.warn('skipped: no userfaultfd here');
+        // Linux 6.18 answers EIO at once; a kernel may also wait.
+        expect(await world.store(space, target.at('hung'), 1, true)).toMatch(/faulted|late/);
+        expect(await world.store(space, target.at('word'), 1, true)).toBe('stored');
+      }, options));
+
+    it('settles a page whose file system does not answer as late, and delays nobody else', () =>
+      inWorld(async (world, target, space) => {
+        if (target.at('stuck') === 0n)
+          return console.warn('skipped: a stuck file system needs root and /dev/fuse');
+        const other = await Target.start();
+        const otherSpace = world.open(other);
+        expect(await world.store(otherSpace, other.at('word'), 0, true)).toBe('stored');
+        const startedNs = monotonicNow();
+        const stuck = Promise.all([
+          world.store(space, target.at('stuck'), 1, true),
+          world.store(space, target.at('stuck'), 1, false),
+        ]);
+        expect(await world.store(otherSpace, other.at('word'), 1, true)).toBe('stored');
+        expect(monotonicNow() - startedNs).toBeLessThan(80e6);
+        expect(await stuck).toEqual(['late', 'late']);
+        expect(monotonicNow() - startedNs).toBeLessThan(800e6);
+        expect(await world.read(space, target.at('stuck'), 1)).toBe('late');
+        expect(world.memory.isAlive(space)).toBe(true);
+        expect(await world.store(otherSpace, other.at('word'), 2, true)).toBe('stored');
+        await other.end();
+      }, options));
+  },
+);
+
+describe.skipIf(!hasCompiler)('RemoteMemory', () => {
+  it('isAlive() tells of exit, and not before the last task that shares the memory', () =>
+    inWorld(async (world, target, space) => {
+      expect(world.memory.isAlive(space)).toBe(true);
+      await target.end();
+      expect(world.memory.isAlive(space)).toBe(false);
+      expect(await world.store(space, target.at('word'), 31, true)).toBe('gone');
+      expect(world.memory.open(target.tid)).toBeUndefined();
+    }));
+
+  it("storeBit() loses none of the program's own counting in the same word", () =>
+    inWorld(async (world, target, space) => {
+      await target.obey('c');
+      const count = async (): Promise<number> => {
+        const bytes = await world.read(space, target.at('word'), 4);
+        return new DataView((bytes as Uint8Array).buffer).getUint32(0, true);
+      };
+      let before = (await count()) & 0xffffff;
+      for (let i = 0; i < 2000; i++) {
+        expect(await world.store(space, target.at('word'), 31, i % 2 === 0)).toBe('stored');
+        const word = await count();
+        expect(word >>> 31).toBe(i % 2 === 0 ? 1 : 0);
+        const after = word & 0xffffff;
+        // A lost update would set the counter back; it wraps at 2^24.
+        expect((after - before) & 0xffffff).toBeLessThan(0x800000);
+        before = after;
+      }
+    }));
+
+  it('never settles before the call has returned', () =>
+    inWorld(async (world, target, space) => {
+      let isSettled = false;
+      await new Promise<void>((resolve) => {
+        world.memory.storeBit(space, target.at('word'), 0, true, () => {
+          isSettled = true;
+          resolve();
+        });
+        expect(isSettled).toBe(false);
+      });
+    }));
+
+  it('close() settles what has not begun as gone, and gives the descriptors back', () =>
+    inWorld(async (world, target, space) => {
+      const count = descriptorCount();
+      const extra = world.open(target);
+      expect(descriptorCount()).toBe(count + 2);
+      const outcome = world.store(extra, target.at('word'), 0, true);
+      world.memory.close(extra);
+      expect(await outcome).toBe('gone');
+      expect(descriptorCount()).toBe(count);
+      expect(world.memory.isAlive(extra)).toBe(false);
+      expect(await world.read(space, target.at('word'), 1)).toEqual(Uint8Array.of(0));
+    }));
+
+  it('leaves no descriptor, executor or child behind', async () => {
+    const count = descriptorCount();
+    const executors = (): string[] =>
+      readdirSync('/proc').filter((pid) => {
+        try {
+          const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+          return stat.includes('(usertrace-mem)') && stat.includes(`) ${process.pid} `);
+        } catch {
+          return false;
+        }
+      });
+    for (let i = 0; i < 3; i++)
+      await inWorld(async (world, target, space) => {
+        await world.store(space, target.at('stuck'), 1, true);
+        await world.store(space, target.at('word'), 1, true);
+        world.memory.close(space);
+      });
+    expect(descriptorCount()).toBe(count);
+    expect(executors()).toEqual([]);
+  });
+
+  it('opens more than 1,000 address spaces', () =>
+    inWorld(async (world, target) => {
+      const spaces = Array.from({ length: 1200 }, () => world.open(target));
+      const outcomes = await Promise.all(
+        spaces.map((space) => world.store(space, target.at('word'), 7, true)),
+      );
+      expect(new Set(outcomes)).toEqual(new Set(['stored']));
+      for (const space of spaces) world.memory.close(space);
+    }));
+});
