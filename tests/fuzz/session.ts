@@ -11,6 +11,7 @@ import {
   type FileNode,
   FuseSession,
   type OpenFile,
+  REPLY_BUFFER_BYTES,
   REQUEST_BUFFER_BYTES,
   type Reply,
   type TreeNode,
@@ -107,12 +108,13 @@ function smallTree(random: Random, later: Set<() => void>): DirectoryNode {
 
 /** A session, and the checks on what it sends. */
 class SessionUnderFuzz {
-  readonly buffer: Uint8Array = new Uint8Array(REQUEST_BUFFER_BYTES);
   readonly session: FuseSession;
+  readonly #request: Uint8Array<ArrayBuffer> = new Uint8Array(REQUEST_BUFFER_BYTES);
+  readonly #requestView: DataView = new DataView(this.#request.buffer);
+  readonly #reply: Uint8Array<ArrayBuffer> = new Uint8Array(REPLY_BUFFER_BYTES);
   readonly #later = new Set<() => void>();
   readonly #random: Random;
   readonly #unanswered = new Set<bigint>();
-  readonly #view: DataView = new DataView(this.buffer.buffer);
   #unique = 2n;
   lastReplyError: number | undefined;
 
@@ -120,7 +122,12 @@ class SessionUnderFuzz {
     this.#random = random;
     const owner = { uid: 0, gid: 0, rootMode: 0o700 };
     const root = smallTree(random, this.#later);
-    this.session = new FuseSession(root, owner, this.buffer, (message) => this.#check(message));
+    this.session = new FuseSession(root, owner, {
+      requestBuffer: this.#request,
+      replyBuffer: this.#reply,
+      beforeRequest: () => undefined,
+      send: (length) => this.#check(length),
+    });
     const version = new Uint8Array(16);
     new DataView(version.buffer).setUint32(0, 7, true);
     new DataView(version.buffer).setUint32(4, 45, true);
@@ -132,13 +139,13 @@ class SessionUnderFuzz {
     const length = FUSE_SIZE.requestHeader + body.length;
     this.#unique += 2n;
     this.#unanswered.add(this.#unique);
-    this.buffer.fill(0, 0, FUSE_SIZE.requestHeader);
-    this.#view.setUint32(0, claimedBytes ?? length, true);
-    this.#view.setUint32(4, opcode, true);
-    this.#view.setBigUint64(8, this.#unique, true);
-    this.#view.setBigUint64(16, BigInt(nodeId), true);
-    this.#view.setUint32(32, 10, true);
-    this.buffer.set(body, FUSE_SIZE.requestHeader);
+    this.#request.fill(0, 0, FUSE_SIZE.requestHeader);
+    this.#requestView.setUint32(0, claimedBytes ?? length, true);
+    this.#requestView.setUint32(4, opcode, true);
+    this.#requestView.setBigUint64(8, this.#unique, true);
+    this.#requestView.setBigUint64(16, BigInt(nodeId), true);
+    this.#requestView.setUint32(32, 10, true);
+    this.#request.set(body, FUSE_SIZE.requestHeader);
     this.session.serve(received ?? length);
     if (this.#unanswered.size > 50_000) throw new Error('The session leaves requests without an answer');
   }
@@ -156,16 +163,14 @@ class SessionUnderFuzz {
     }
   }
 
-  #check(message: Uint8Array): void {
-    const view = new DataView(message.buffer, message.byteOffset, message.byteLength);
-    if (view.getUint32(0, true) !== message.length)
-      throw new Error('A reply states a length that it does not have');
+  #check(length: number): void {
+    const view = new DataView(this.#reply.buffer);
+    if (view.getUint32(0, true) !== length) throw new Error('A reply states a length that it does not have');
     const unique = view.getBigUint64(8, true);
     const error = view.getInt32(4, true);
     if (unique === 0n) return; // a notification
     if (error > 0 || error < -4095) throw new Error(`A reply has error ${error}`);
-    if (error < 0 && message.length !== FUSE_SIZE.replyHeader)
-      throw new Error('A reply has an error and a body');
+    if (error < 0 && length !== FUSE_SIZE.replyHeader) throw new Error('A reply has an error and a body');
     if (!this.#unanswered.delete(unique))
       throw new Error(`Request ${unique} is answered twice, or was never asked`);
     this.lastReplyError = error;

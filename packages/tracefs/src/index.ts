@@ -1,3 +1,10 @@
+export {
+  FuseSession,
+  REPLY_BUFFER_BYTES,
+  REQUEST_BUFFER_BYTES,
+  type SessionPort,
+  type TreeOwner,
+} from './fuse/session.ts';
 export type {
   Caller,
   DirectoryNode,

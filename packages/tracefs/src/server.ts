@@ -11,12 +11,12 @@
  */
 
 import { availableParallelism } from 'node:os';
-import { readFileSync } from 'node:fs';
 import { Cpu, ErrnoError, Nanoseconds, type Pid, type Tid } from '@usertrace/base';
 import {
   adoptProcessConnector,
   clockTime,
   type FuseMount,
+  isInUserNamespace,
   libc,
   MONOTONIC_EPOCH_NS,
   monotonicNow,
@@ -240,8 +240,7 @@ function now(source: ClockSource): Nanoseconds {
  * let them in later by chmod(1); in a user namespace this would shut out the same user's processes outside of it.
  */
 function isOthersBusiness(mode: number): boolean {
-  const isInitialNamespace = /^\s*0\s+0\s+4294967295\s*$/.test(readFileSync('/proc/self/uid_map', 'latin1'));
-  return (isInitialNamespace && process.getuid?.() === 0) || (mode & 0o077) !== 0;
+  return (!isInUserNamespace() && process.getuid?.() === 0) || (mode & 0o077) !== 0;
 }
 
 /** The process connector, if this process may listen to it. */

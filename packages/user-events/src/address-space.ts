@@ -11,7 +11,7 @@
 import type { Address, Tid, Uid } from '@usertrace/base';
 import { Enabler } from './enabler.ts';
 import type { UserEvent } from './event.ts';
-import type { DeferredWork, MemoryPort } from './ports.ts';
+import type { DeferredWork, MemoryPort, StoreOutcome } from './ports.ts';
 import { type StoreJob, WordStores } from './word-stores.ts';
 
 /** Who is told when an address space is no more. */
@@ -27,7 +27,7 @@ export interface AddressSpaceOwner {
 export class AddressSpace {
   /** Who the counts are for. */
   readonly uid: Uid;
-  readonly members = new Set<Tid>();
+  readonly members: Set<Tid> = new Set();
   readonly #owner: AddressSpaceOwner;
   readonly #memory: MemoryPort;
   readonly #deferred: DeferredWork;
@@ -111,8 +111,7 @@ export class AddressSpace {
   /**
    * Unregisters a bit that has a live enabler, and clears it whatever the event's state.
    *
-   * @param cleared called when nothing will be written there any more: whether the bit was cleared. If its
-   *   page hangs, called with false although a store from before may still land
+   * @param cleared called when nothing will be written there any more: whether the bit was cleared
    */
   unregister(enabler: Enabler, cleared: (isCleared: boolean) => void): void {
     this.removeEnabler(enabler);
@@ -146,7 +145,7 @@ export class AddressSpace {
 class ClearingStore implements StoreJob {
   readonly address: Address;
   readonly bit: number;
-  #cleared: ((isCleared: boolean) => void) | undefined;
+  readonly #cleared: (isCleared: boolean) => void;
 
   constructor(address: Address, bit: number, cleared: (isCleared: boolean) => void) {
     this.address = address;
@@ -154,22 +153,12 @@ class ClearingStore implements StoreJob {
     this.#cleared = cleared;
   }
 
-  beginStore(): boolean | undefined {
-    return this.#cleared === undefined ? undefined : false;
+  beginStore(): boolean {
+    return false;
   }
 
-  storeIsLate(): void {
-    this.#answer(false);
-  }
-
-  storeEnded(outcome: 'stored' | 'faulted' | 'gone'): void {
-    this.#answer(outcome === 'stored');
-  }
-
-  #answer(isCleared: boolean): void {
-    const cleared = this.#cleared;
-    this.#cleared = undefined;
-    cleared?.(isCleared);
+  storeEnded(outcome: StoreOutcome): void {
+    this.#cleared(outcome === 'stored');
   }
 }
 

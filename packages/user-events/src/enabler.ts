@@ -15,10 +15,10 @@ import type { StoreJob } from './word-stores.ts';
 /** What is known of the bit: `settled` has the event's state, `pending` is about to. */
 export type WordState = 'settled' | 'pending' | 'late' | 'faulted';
 
-/** How often a store that hung and then failed is tried again before the event's next change. */
-const LATE_RETRIES_MAX = 5;
+/** How often a store whose page hung is tried again before the event's next change. */
+const LATE_RETRIES_MAX = 4;
 /** The wait before the first retry; each further one waits twice as long. */
-const LATE_RETRY_DELAY_NS = 20_000_000;
+const LATE_RETRY_DELAY_NS = 100_000_000;
 
 /** An enable bit. */
 export class Enabler implements StoreJob {
@@ -96,25 +96,16 @@ export class Enabler implements StoreJob {
     return this.event.isEnabled;
   }
 
-  storeIsLate(): void {
-    if (this.#phase === 'removed') return;
-    this.#setWord('late');
-    if (this.#phase === 'registering') this.#endRegistration(false);
-  }
-
-  storeEnded(outcome: Exclude<StoreOutcome, 'late'>): void {
+  storeEnded(outcome: StoreOutcome): void {
     if (this.#phase === 'removed') return;
     this.#place = 'none';
-    // Its address space is about to remove it.
+    // If its memory is gone, its address space is about to remove it.
     if (outcome === 'gone') return;
-    if (this.#phase === 'registering') {
-      this.#endRegistration(outcome === 'stored');
-      if (outcome === 'faulted') return;
-    }
+    if (this.#phase === 'registering') this.#endRegistration(outcome === 'stored');
+    if (!this.isLive) return;
     if (this.#isStale) this.requestStore();
-    else if (outcome === 'stored') this.#setWord('settled');
-    else if (this.#word === 'late' && this.#retries < LATE_RETRIES_MAX) this.#retryLater();
-    else this.#setWord('faulted');
+    else this.#setWord(outcome === 'stored' ? 'settled' : outcome);
+    if (this.#word === 'late' && this.#retries < LATE_RETRIES_MAX) this.#retryLater();
   }
 
   /** Takes the enabler off its event, for good. The address space forgets it by itself. */

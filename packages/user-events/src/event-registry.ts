@@ -15,6 +15,7 @@ import { EventIds } from './event-ids.ts';
 import { type EventHome, UserEvent } from './event.ts';
 import type { Accounts, Limits } from './limits.ts';
 import type { DeferredWork, Observers, Requester } from './ports.ts';
+import { UnzeroedLengths } from './unzeroed-length.ts';
 
 /** What a registration asks for besides the command. */
 export interface EventTraits {
@@ -31,6 +32,7 @@ export class EventRegistry implements EventHome {
   readonly #limits: Limits;
   readonly #accounts: Accounts;
   readonly #ids = new EventIds();
+  readonly #lengths = new UnzeroedLengths();
   readonly #events = new Set<UserEvent>();
   /** By registered name, the oldest first. */
   readonly #byName = new Map<string, UserEvent[]>();
@@ -53,12 +55,10 @@ export class EventRegistry implements EventHome {
    * @returns the event, with a reference taken that the caller releases, or what registration answers
    */
   acquire(requester: Requester, command: string, traits: EventTraits): UserEvent | ErrnoName {
-    const parsed = parseCommand(command);
-    if (parsed === 'EINVAL') return parsed;
-    if (traits.persist && !requester.perfmonCapable()) return 'EPERM';
-    const existing = this.#find(parsed.name, fieldWords(parsed.fields), traits.multiFormat);
-    if (existing === 'EADDRINUSE') return existing;
-    const event = existing ?? this.#create(requester, parsed.name, parsed.fields, traits);
+    const copy = this.#lengths.copyCommand(command);
+    const before = this.#events.size;
+    const event = this.#findOrCreate(requester, command, traits);
+    if (this.#events.size === before) this.#lengths.freeCommand(copy);
     if (typeof event !== 'string') event.acquire();
     return event;
   }
@@ -99,6 +99,15 @@ export class EventRegistry implements EventHome {
     });
   }
 
+  #findOrCreate(requester: Requester, command: string, traits: EventTraits): UserEvent | ErrnoName {
+    const parsed = parseCommand(command);
+    if (parsed === 'EINVAL') return parsed;
+    if (traits.persist && !requester.perfmonCapable()) return 'EPERM';
+    this.#lengths.splitFields(parsed.fields);
+    const existing = this.#find(parsed.name, fieldWords(parsed.fields), traits.multiFormat);
+    return existing ?? this.#create(requester, parsed.name, parsed.fields, traits);
+  }
+
   #find(name: string, words: readonly string[], multiFormat: boolean): UserEvent | 'EADDRINUSE' | undefined {
     const named = this.#byName.get(name) ?? [];
     for (let i = named.length - 1; i >= 0; i--) {
@@ -122,7 +131,7 @@ export class EventRegistry implements EventHome {
       id: this.#ids.take(),
       registeredName: name,
       formatId,
-      fields,
+      fields: fields.map((field) => ({ ...field, shownLength: this.#lengths.take() })),
       isPersistent: traits.persist,
       uid,
     });

@@ -77,7 +77,6 @@ export interface PendingStore {
   readonly bit: number;
   readonly set: boolean;
   readonly completed: (outcome: StoreOutcome) => void;
-  isLate: boolean;
 }
 
 /** Memory that the domain holds open. */
@@ -86,6 +85,8 @@ export class SimulatedHandle {
   readonly opener: Tid;
   readonly memory: SimulatedMemory;
   isClosed = false;
+  /** A store hangs for good: all others are late. */
+  isForsaken = false;
 
   constructor(opener: Tid, memory: SimulatedMemory) {
     this.opener = opener;
@@ -105,6 +106,8 @@ export interface StoreWatcher {
 export class SimulatedMemoryPort implements MemoryPort {
   readonly byTask = new Map<Tid, SimulatedMemory>();
   readonly pending: PendingStore[] = [];
+  /** Stores that hang for good, to the domain's knowledge late. */
+  readonly ghosts: PendingStore[] = [];
   openHandles = 0;
   readonly #watcher: StoreWatcher | undefined;
 
@@ -144,14 +147,14 @@ export class SimulatedMemoryPort implements MemoryPort {
       (store) => store.handle === handle && store.address >> 3n === address >> 3n,
     );
     assert(!isBusy, 'a word has one store in flight');
-    const store = { handle, address, bit, set, completed, isLate: false };
+    const store = { handle, address, bit, set, completed };
     this.#watcher?.began(store);
     this.pending.push(store);
   }
 
   /** Lets a store take effect, as far as its page allows, and says how it went. */
   finish(store: PendingStore): void {
-    this.#end(store, apply(store));
+    this.#end(store, store.handle.isForsaken ? 'late' : apply(store));
   }
 
   /** Lets a store fail, as a page does that cannot come in now. */
@@ -159,12 +162,21 @@ export class SimulatedMemoryPort implements MemoryPort {
     this.#end(store, store.handle.memory.users === 0 ? 'gone' : 'faulted');
   }
 
-  /** Lets a store's deadline pass. */
-  makeLate(store: PendingStore): void {
-    if (store.isLate) return;
-    store.isLate = true;
-    this.#watcher?.ended(store, 'late');
-    store.completed('late');
+  /** Lets a store's deadline pass: it is given up, and has no effect. */
+  giveUp(store: PendingStore): void {
+    this.#end(store, 'late');
+  }
+
+  /** Lets a store's deadline pass while it cannot be given up: it takes effect at an unknown time. */
+  forsake(store: PendingStore): void {
+    if (!store.handle.isForsaken) this.ghosts.push(store);
+    store.handle.isForsaken = true;
+    this.#end(store, 'late');
+  }
+
+  /** Lets stores take effect that could not be given up. */
+  landGhosts(): void {
+    for (const ghost of this.ghosts.splice(0)) apply(ghost);
   }
 
   #end(store: PendingStore, outcome: StoreOutcome): void {

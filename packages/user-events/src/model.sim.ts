@@ -132,12 +132,12 @@ export class Model implements StoreWatcher {
     const space = this.#spaceOf(store);
     if (outcome === 'gone') return space && this.drop(space);
     if (outcome === 'stored') {
-      const isExpected = store.isLate || this.#orphans.has(store) || this.#isPermitted(store);
+      const isExpected = this.#orphans.has(store) || this.#isPermitted(store);
       assert(isExpected, `nothing is written where nothing is registered: ${keyOf(store)}`);
     }
     const registration = this.#registrationOf(store);
     if (registration === undefined) return undefined;
-    if (outcome === 'faulted') registration.mustMatch = false;
+    if (outcome === 'faulted' || outcome === 'late') registration.mustMatch = false;
     if (outcome === 'stored' && registration.event?.isEnabled === store.set) registration.mustMatch = true;
     return undefined;
   }

@@ -11,8 +11,9 @@ export type MemoryHandle = object;
 
 /**
  * How a store into another process's memory went. The bit was `stored`; the word `faulted`: its page is not
- * mapped or not writable; the address space is `gone`: no task uses it any more; or it is `late`: its
- * deadline passed, and it hangs in a page that does not come in.
+ * mapped or not writable; the address space is `gone`: no task uses it any more; or it is `late`: its page
+ * did not come in before the deadline, and the store was given up. A store that was given up has no effect
+ * later; if that cannot be kept, for it hangs for good, every later store to its address space is late too.
  */
 export type StoreOutcome = 'stored' | 'faulted' | 'gone' | 'late';
 
@@ -35,9 +36,8 @@ export interface MemoryPort {
    * @param address the word's address
    * @param bit which bit, from the least significant of the word; little endian, so byte `bit >> 3`
    * @param set the bit's new value
-   * @param completed never called before this returns, always within a deadline. With `late`, it is called a
-   *   second time when the store has ended after all, with another outcome; until then it may still take
-   *   effect, and the domain starts no other store to that 8-byte word
+   * @param completed called once: not before this returns, and within a deadline. Until then the domain begins
+   *   no other store to that 8-byte word
    */
   storeBit(
     handle: MemoryHandle,

@@ -29,6 +29,7 @@ export const OP_NAMES = [
   'finish',
   'fail',
   'late',
+  'forsake',
   'work',
   'settle',
 ] as const;
@@ -116,9 +117,9 @@ export class Simulation {
       const isReferredTo = this.#references(event) > 0 || event.isPersistent;
       assert(isReferredTo || this.#works.length > 0, `event "${event.name}" awaits its destruction`);
     }
-    if (this.#port.pending.every(({ isLate }) => isLate)) {
-      assert(this.#unanswered === 0, 'no request waits for a page that hangs');
-      assert(this.#awaitingWords === 0, 'no switching waits for a page that hangs');
+    if (this.#port.pending.length === 0) {
+      assert(this.#unanswered === 0, 'a request waits for stores only');
+      assert(this.#awaitingWords === 0, 'switching waits for stores only');
     }
     const listed = [...this.#domain.events];
     assert(listed.length === this.#existing.size, 'an event is listed while it exists');
@@ -135,6 +136,7 @@ export class Simulation {
       if (store !== undefined) this.#port.finish(store);
       else this.#works.shift()?.();
     }
+    this.#port.landGhosts();
     assert(this.#unanswered === 0, 'every request is answered');
     assert(this.#awaitingWords === 0, 'whoever waits for words is called');
     for (const event of this.#existing) {
@@ -168,7 +170,9 @@ export class Simulation {
     if (name === 'delete') return this.#delete(first, second % 2 === 0, third % 2 === 0);
     if (name === 'work') return this.#works.splice(first % Math.max(1, this.#works.length), 1)[0]?.();
     if (name === 'settle') return this.settle();
-    if (name === 'finish' || name === 'fail' || name === 'late') return this.#endStore(name, first);
+    if (name === 'finish' || name === 'fail' || name === 'late' || name === 'forsake') {
+      return this.#endStore(name, first);
+    }
     return this.#taskActs(pick(this.#tasks, first), name, second, third);
   }
 
@@ -184,12 +188,13 @@ export class Simulation {
     else task.memory.protect(Address(OTHER_PAGE), pick(PAGE_STATES, third) ?? 'writable');
   }
 
-  #endStore(how: 'finish' | 'fail' | 'late', which: number): void {
+  #endStore(how: 'finish' | 'fail' | 'late' | 'forsake', which: number): void {
     const store = pick(this.#port.pending, which);
     if (store === undefined) return;
     if (how === 'finish') this.#port.finish(store);
     else if (how === 'fail') this.#port.fail(store);
-    else this.#port.makeLate(store);
+    else if (how === 'late') this.#port.giveUp(store);
+    else this.#port.forsake(store);
   }
 
   #register(task: Task, which: number, traits: number): void {
@@ -221,7 +226,7 @@ export class Simulation {
       if (typeof answer !== 'string') {
         return assert(open.events[answer.writeIndex] === registration.event, "the index is the event's");
       }
-      const isExcused = this.#model.failures > failures || !this.#model.isCurrent(space) || this.#isAnyLate();
+      const isExcused = this.#model.failures > failures || !this.#model.isCurrent(space);
       assert(answer === 'ENOMEM' && isExcused, `REG fails (${answer}) after a store failed`);
       if (space.registrations.get(key) === registration) space.registrations.delete(key);
       return undefined;
@@ -277,7 +282,7 @@ export class Simulation {
       count(-1);
       if (answer === 'ok')
         return assert(!space.memory.isBitSet(bit.address, bit.bit), 'UNREG cleared the bit');
-      const isExcused = this.#model.failures > failures || !this.#model.isCurrent(space) || this.#isAnyLate();
+      const isExcused = this.#model.failures > failures || !this.#model.isCurrent(space);
       return assert(answer === 'EFAULT' && isExcused, `UNREG fails (${answer}) after a store failed`);
     });
   }
@@ -372,10 +377,6 @@ export class Simulation {
     const attached = this.#attached.filter((one) => one.event === event).length;
     const files = this.#files.filter(({ events }) => events.includes(event)).length;
     return attached + files + this.#model.countRegistrations(event);
-  }
-
-  #isAnyLate(): boolean {
-    return this.#port.pending.some(({ isLate }) => isLate);
   }
 
   #newTask(memory: SimulatedMemory): Task {

@@ -7,7 +7,7 @@ import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import { OP_NAMES, type Op, Simulation } from './simulation.sim.ts';
 
-const SHORT_RUNS = 1500;
+const SHORT_RUNS = 5000;
 const runs = Number(process.env['USERTRACE_RUNS'] ?? SHORT_RUNS);
 const seed = Number(process.env['USERTRACE_SEED'] ?? Math.trunc(Math.random() * 0x7fff_ffff));
 

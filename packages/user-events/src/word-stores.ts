@@ -17,16 +17,8 @@ export interface StoreJob {
   readonly bit: number;
   /** Asked when the store begins: the bit's value, or undefined if it is not wanted any more. */
   beginStore(): boolean | undefined;
-  /** The word hangs: the store, begun or not, will take unknown time. It stays in line. */
-  storeIsLate(): void;
   /** The store ended, or is not begun: it is not wanted any more, or the address space is `gone`. */
-  storeEnded(outcome: Exclude<StoreOutcome, 'late'>): void;
-}
-
-interface Word {
-  /** The first is in flight. */
-  readonly jobs: StoreJob[];
-  isLate: boolean;
+  storeEnded(outcome: StoreOutcome): void;
 }
 
 const WORD_SIZE = 8n;
@@ -35,7 +27,8 @@ const WORD_SIZE = 8n;
 export class WordStores {
   readonly #memory: MemoryPort;
   readonly #handle: MemoryHandle;
-  readonly #busyWords = new Map<bigint, Word>();
+  /** By address over eight. The first job of each is in flight. */
+  readonly #busyWords = new Map<bigint, StoreJob[]>();
   readonly #gone: () => void;
   #isDropped = false;
 
@@ -58,16 +51,14 @@ export class WordStores {
   /** Puts a job in line for its word. */
   add(job: StoreJob): void {
     assert(!this.#isDropped, 'a dropped address space gets no stores');
-    const key = job.address / WORD_SIZE;
-    const word = this.#busyWords.get(key);
-    if (word === undefined) {
-      const fresh: Word = { jobs: [job], isLate: false };
-      this.#busyWords.set(key, fresh);
-      this.#beginFirst(key, fresh);
+    const word = job.address / WORD_SIZE;
+    const jobs = this.#busyWords.get(word);
+    if (jobs !== undefined) {
+      jobs.push(job);
       return;
     }
-    word.jobs.push(job);
-    if (word.isLate) job.storeIsLate();
+    this.#busyWords.set(word, [job]);
+    this.#beginFirst(word);
   }
 
   /** Begins no more stores, and closes the address space when those in flight have ended. */
@@ -76,35 +67,29 @@ export class WordStores {
     this.#closeIfIdle();
   }
 
-  #beginFirst(key: bigint, word: Word): void {
-    for (let job = word.jobs[0]; job !== undefined; job = word.jobs[0]) {
+  #beginFirst(word: bigint): void {
+    const jobs = this.#busyWords.get(word);
+    assert(jobs !== undefined, 'a word with jobs is busy');
+    for (let job = jobs[0]; job !== undefined; job = jobs[0]) {
       const value = this.#isDropped ? undefined : job.beginStore();
       if (value !== undefined) {
-        const completed = (outcome: StoreOutcome): void => this.#completed(key, word, outcome);
+        const completed = (outcome: StoreOutcome): void => this.#completed(word, outcome);
         this.#memory.storeBit(this.#handle, job.address, job.bit, value, completed);
         return;
       }
-      word.jobs.shift();
+      jobs.shift();
       job.storeEnded('gone');
     }
-    this.#busyWords.delete(key);
+    this.#busyWords.delete(word);
     this.#closeIfIdle();
   }
 
-  #completed(key: bigint, word: Word, outcome: StoreOutcome): void {
-    assert(this.#busyWords.get(key) === word, 'a store completes once');
-    if (outcome === 'late') {
-      assert(!word.isLate, 'a store is late once');
-      word.isLate = true;
-      for (const job of word.jobs) job.storeIsLate();
-      return;
-    }
-    word.isLate = false;
-    const job = word.jobs.shift();
-    assert(job !== undefined, 'a job is in flight');
+  #completed(word: bigint, outcome: StoreOutcome): void {
+    const job = this.#busyWords.get(word)?.shift();
+    assert(job !== undefined, 'a store completes once');
     job.storeEnded(outcome);
     if (outcome === 'gone') this.#gone();
-    this.#beginFirst(key, word);
+    this.#beginFirst(word);
   }
 
   #closeIfIdle(): void {

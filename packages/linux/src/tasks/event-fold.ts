@@ -80,7 +80,7 @@ export class EventFold {
   steps(): readonly (Birth | Ending)[] {
     return this.#steps
       .filter((step) => step.kind !== 'birth' || !step.isOver)
-      .sort((first, second) => first.at - second.at);
+      .toSorted((first, second) => first.at - second.at);
   }
 
   /**

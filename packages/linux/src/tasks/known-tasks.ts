@@ -26,11 +26,6 @@ export interface KnownTask {
   /** The fingerprint of the image; undefined when it cannot be known. */
   readonly image: string | undefined;
   readonly registrations: RegistrationState;
-  /**
-   * Set when the task ended before the sink could take hold of its memory: whose registrations it had, so that
-   * children which it left behind get theirs from there.
-   */
-  readonly standIn: KnownTask | undefined;
 }
 
 interface KnownProcess {
@@ -85,18 +80,12 @@ export class KnownTasks {
   }
 
   /** Adds a task, in place of what was known under its id. The table is not full. */
-  add(
-    tid: Tid,
-    pid: Pid,
-    sight: TaskSight,
-    registrations: RegistrationState,
-    standIn?: KnownTask,
-  ): KnownTask {
+  add(tid: Tid, pid: Pid, sight: TaskSight, registrations: RegistrationState): KnownTask {
     assert(!this.isFull, 'whoever adds a task has looked whether there is room');
     const former = this.#byTid.get(tid);
     if (former !== undefined) this.remove(former);
     const { startTicks, image } = sight;
-    const task: KnownTask = { tid, pid, startTicks, image, registrations, standIn };
+    const task: KnownTask = { tid, pid, startTicks, image, registrations };
     this.#byTid.set(tid, task);
     const known = this.#processes.get(pid);
     if (known === undefined) this.#processes.set(pid, { tasks: new Set([task]), exitWatch: undefined });

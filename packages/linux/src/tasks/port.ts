@@ -52,6 +52,10 @@ export interface EventSource {
 export interface TaskSink {
   /** Whether the task has registered something, or inherited it. */
   hasAddressSpace(tid: Tid): boolean;
+  /**
+   * A task that has registered something made another. Afterwards the child has an address space, unless a limit
+   * forbids; also when its memory cannot be opened any more, because it may have left children.
+   */
   taskForked(parent: Tid, child: Tid, sharesMemory: boolean): void;
   taskExeced(tid: Tid): void;
   taskExited(tid: Tid): void;

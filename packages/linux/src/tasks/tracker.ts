@@ -67,7 +67,7 @@ export class TaskTracker {
     this.#search = new DescendantSearch(
       port,
       this.#known,
-      (task) => this.#holderOf(task) !== undefined,
+      (task) => this.#hasInheritance(task),
       (newcomer) => this.#bear(newcomer),
     );
   }
@@ -165,19 +165,21 @@ export class TaskTracker {
   }
 
   #drain(source: EventSource): void {
-    const fold = new EventFold(this.#known, (task) => this.#holderOf(task) !== undefined);
+    const fold = new EventFold(this.#known, (task) => this.#hasInheritance(task));
     const sights = new Map<Birth, TaskSight>();
     const isComplete = this.#collect(source, fold, sights);
     const steps = fold.steps();
     if (isComplete) return this.#apply(steps, sights);
     // Who ended may have made tasks that we were not told of: they are found first.
-    const isBirth = (step: Birth | Ending): boolean => step.kind === 'birth';
-    this.#apply(steps.filter(isBirth), sights);
+    this.#apply(
+      steps.filter(({ kind }) => kind === 'birth'),
+      sights,
+    );
     // An event comes a little after its instant, and start times are in whole ticks: one more covers both.
     this.#search.findMadeSince(this.#port.ticksAt(this.#drainedAt) - 1, this.#told);
     this.#drainedAt = this.#port.now();
     this.#apply(
-      steps.filter((step) => !isBirth(step)),
+      steps.filter(({ kind }) => kind !== 'birth'),
       sights,
     );
     this.#found = [...this.#known.all()];
@@ -240,34 +242,30 @@ export class TaskTracker {
 
   /** Tells the sink of a new task and makes it known. Returns undefined when it inherits nothing. */
   #bear({ tid, pid, parent, sight }: Newcomer): KnownTask | undefined {
-    const holder = this.#holderOf(parent);
-    if (holder === undefined || this.#known.isFull || this.#known.get(tid) !== undefined) return undefined;
-    const isSharing = holder.pid === pid || this.#isSharing(holder, tid);
-    this.#sink.taskForked(holder.tid, tid, isSharing);
-    const { registrations } = holder;
-    const standIn = this.#sink.hasAddressSpace(tid) ? undefined : holder;
-    const child = this.#known.add(tid, pid, sight, isSharing ? registrations : { ...registrations }, standIn);
+    if (!this.#hasInheritance(parent) || this.#known.isFull || this.#known.get(tid) !== undefined)
+      return undefined;
+    const isSharing = parent.pid === pid || this.#isSharing(parent, tid);
+    this.#sink.taskForked(parent.tid, tid, isSharing);
+    // The sink has limits of its own.
+    if (!this.#sink.hasAddressSpace(tid)) return undefined;
+    const { registrations } = parent;
+    const child = this.#known.add(tid, pid, sight, isSharing ? registrations : { ...registrations });
     this.#found.push(child);
     if (this.#source === undefined) this.#watchExit(pid);
     return child;
   }
 
   /** Whether a new process uses the memory of the task that made it: this one, or, if it has gone on, its sharers. */
-  #isSharing(holder: KnownTask, tid: Tid): boolean {
-    if (this.#port.sharesMemory(holder.tid, tid)) return true;
-    const family = holder.image === undefined ? undefined : this.#known.family(holder.image);
+  #isSharing(parent: KnownTask, tid: Tid): boolean {
+    if (this.#port.sharesMemory(parent.tid, tid)) return true;
+    const family = parent.image === undefined ? undefined : this.#known.family(parent.image);
     for (const { tid: sharer, registrations } of family?.members ?? [])
-      if (registrations === holder.registrations && this.#port.sharesMemory(sharer, tid)) return true;
+      if (registrations === parent.registrations && this.#port.sharesMemory(sharer, tid)) return true;
     return false;
   }
 
-  /** The task whose registrations the sink has for this one: itself, or whoever stands in for it. */
-  #holderOf(task: KnownTask): KnownTask | undefined {
-    if (this.#sink.hasAddressSpace(task.tid)) return task;
-    const { standIn } = task;
-    return standIn === undefined || standIn.registrations.version !== task.registrations.version
-      ? undefined
-      : this.#holderOf(standIn);
+  #hasInheritance(task: KnownTask): boolean {
+    return this.#sink.hasAddressSpace(task.tid);
   }
 
   /** The known tasks whose turn it is to be looked at. */
@@ -290,13 +288,13 @@ export class TaskTracker {
     if (sight === 'unreadable') return true;
     if (sight === 'gone' || task.startTicks !== sight.startTicks || isOther(task.image, sight.image))
       return false;
-    return this.#holderOf(task) !== undefined;
+    return this.#hasInheritance(task);
   }
 
   #lookAgain(task: KnownTask): void {
     const sight = this.#port.look(task.tid);
     if (sight === 'gone') this.#end(task, 'exited');
-    else if (sight !== 'unreadable' && this.#isStill(task, sight) && this.#holderOf(task) === undefined)
+    else if (sight !== 'unreadable' && this.#isStill(task, sight) && !this.#hasInheritance(task))
       this.#known.remove(task);
   }
 
@@ -304,7 +302,7 @@ export class TaskTracker {
   #isStill(task: KnownTask, sight: TaskSight): boolean {
     if (task.startTicks !== sight.startTicks) this.#end(task, 'exited');
     else if (isOther(task.image, sight.image))
-      for (const thread of [...this.#known.ofProcess(task.pid)]) this.#end(thread, 'execed');
+      for (const thread of this.#known.ofProcess(task.pid)) this.#end(thread, 'execed');
     else return true;
     return false;
   }

@@ -36,7 +36,7 @@ export function body(fields: BodyFields, tail: Uint8Array = new Uint8Array(0)): 
 
 /** A name as it stands in a request: its bytes and a zero. */
 export function nameBytes(name: string): Uint8Array {
-  return Uint8Array.from([...name, '\0'], (character) => character.charCodeAt(0));
+  return Buffer.from(`${name}\0`, 'latin1');
 }
 
 export class FakeKernel {

@@ -43,14 +43,14 @@ export class FuseReply<Value> implements Reply<Value> {
     if (this.isAnswered) return;
     this.isAnswered = true;
     this.#sender.sendBody(this.uniqueLow, this.uniqueHigh, this.#encode(value));
-    this.#sender.answered(this as FuseReply<never>);
+    this.#sender.answered(this);
   }
 
   fail(code: ErrnoName): void {
     if (this.isAnswered) return;
     this.isAnswered = true;
     this.#sender.sendError(this.uniqueLow, this.uniqueHigh, ERRNO[code]);
-    this.#sender.answered(this as FuseReply<never>);
+    this.#sender.answered(this);
   }
 
   onInterrupt(withdraw: () => void): void {

@@ -34,7 +34,7 @@ import { NodeTable } from './node-table.ts';
 import { FuseReply, type ReplySender } from './reply.ts';
 
 /** The largest write(2) that arrives as one request, and the largest read answered at once. */
-export const MAX_TRANSFER_BYTES = 1024 * 1024;
+export const MAX_TRANSFER_BYTES = 1_048_576;
 /** What a buffer for requests must hold: the largest write, its headers, and room for the kernel's minimum. */
 export const REQUEST_BUFFER_BYTES: number = MAX_TRANSFER_BYTES + 4096;
 /** What a buffer for replies must hold: the largest read and its header. */
@@ -200,7 +200,7 @@ export class FuseSession implements ReplySender {
   /** Releases every open file and interrupts what waits; the connection is closing. */
   close(): void {
     this.#isOver = true;
-    for (const reply of [...this.#waiting.values()]) reply.interrupt();
+    for (const reply of this.#waiting.values()) reply.interrupt();
     this.#waiting.clear();
     for (const { file } of this.#openFiles.values()) file.release();
     this.#openFiles.clear();
@@ -355,7 +355,7 @@ export class FuseSession implements ReplySender {
     const size = Math.min(request.u32(16), MAX_TRANSFER_BYTES);
     const reply = this.#reply((bytes: Uint8Array) => bytes.subarray(0, size));
     entry.file.read(this.#caller(), request.u64(8), size, reply);
-    this.#keepIfWaiting(reply as FuseReply<never>);
+    this.#keepIfWaiting(reply);
   }
 
   #write(): void {
@@ -371,7 +371,7 @@ export class FuseSession implements ReplySender {
     if (entry.access !== 'stream') this.#port.beforeRequest();
     const reply = this.#reply(this.#encodeWriteOut);
     entry.file.write(this.#caller(), offset, request.bytes(FUSE_SIZE.writeIn, size), reply);
-    this.#keepIfWaiting(reply as FuseReply<never>);
+    this.#keepIfWaiting(reply);
   }
 
   /** The body's own place in the message, so that an event costs no copy. */
@@ -397,7 +397,7 @@ export class FuseSession implements ReplySender {
     });
     const input = request.bytes(FUSE_SIZE.ioctlIn, inputSize).slice();
     entry.file.ioctl(this.#caller(), request.u32(12), request.bigU64(16), input, reply);
-    this.#keepIfWaiting(reply as FuseReply<never>);
+    this.#keepIfWaiting(reply);
   }
 
   #poll(): void {
