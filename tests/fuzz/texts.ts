@@ -3,7 +3,7 @@
  *
  * Any errno is an answer; a hang, a dead server or a tree that no longer works is not.
  */
-import { mkdir, open, readdir, rmdir } from 'node:fs/promises';
+import { mkdir, open, readdir, rmdir, stat } from 'node:fs/promises';
 import path from 'node:path';
 import type { Server } from '../support/server.ts';
 import { Random } from './random.ts';
@@ -56,8 +56,8 @@ async function writableFiles(folder: string): Promise<string[]> {
   for (const entry of await readdir(folder, { withFileTypes: true })) {
     const file = path.join(folder, entry.name);
     if (entry.isDirectory()) files.push(...(await writableFiles(file)));
-    // user_events_data has a target of its own; trace_pipe is for reading.
-    else if (!/user_events_data|trace_pipe/.test(entry.name)) files.push(file);
+    // user_events_data has a target of its own.
+    else if (entry.name !== 'user_events_data' && ((await stat(file)).mode & 0o222) !== 0) files.push(file);
   }
   return files;
 }

@@ -38,16 +38,7 @@ const CHECKS: Record<Requirement, { isThere: () => boolean; missing: string }> =
     missing: 'trace-cmd (apt)',
   },
   node26: {
-    isThere: () =>
-      runs(
-        'npx',
-        '--yes',
-        '-p',
-        'node@26',
-        'node',
-        '-e',
-        'process.exit(+process.versions.node.split(".")[0] !== 26)',
-      ),
+    isThere: () => runs('npx', '--yes', '-p', 'node@26', 'node', '--version'),
     missing: 'Node 26 (npm package `node`)',
   },
 };

@@ -51,7 +51,7 @@ describe('files and folders', () => {
     const server = await serverWithEvent();
     const { status, stdout, stderr } = await shell(
       server,
-      'find $ROOT -ls >/dev/null && grep -r --exclude="trace_pipe*" -l "user_events" $ROOT | sed "s:$ROOT/::" | sort',
+      'find $ROOT -ls >/dev/null && grep -r --exclude="trace_pipe*" --exclude=trace_marker -l "user_events" $ROOT | sed "s:$ROOT/::" | sort',
     );
     expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
     expect(stdout.split('\n')).toContain('available_events');
@@ -72,7 +72,7 @@ describe('files and folders', () => {
     const server = await serverWithExample();
     await writeEvents(server, 3);
     const tail = new Child('tail', ['-n', '1', '-f', server.path('trace')]);
-    expect(await tail.line(/example_/)).toMatch(/count=2/);
+    expect(await tail.line(/example_/)).toContain('count=0x2 (2)');
     await tail.kill('SIGTERM');
     expect(tail.stderr).toBe('');
     await shell(server, ': > $ROOT/trace');
@@ -91,8 +91,8 @@ describe('files and folders', () => {
     await writeEvents(server, 2);
     expect(await server.read('trace')).not.toContain('example_count:');
     const other = await server.read('instances/other/trace');
-    expect(other).toContain('example_count: count=1');
-    expect(other).toContain('example_message: count=1');
+    expect(other).toContain('example_count: count=0x1 (1)');
+    expect(other).toContain('example_message: count=0x1 (1)');
     const { status, stderr } = await shell(server, 'rmdir $ROOT/instances/other && ls $ROOT/instances');
     expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
     expect(await server.names('instances')).toEqual([]);
@@ -108,7 +108,7 @@ describe('readers of the trace', () => {
     await delay(BLOCKED_MS);
     expect(reader.lines).toEqual([]);
     await writeEvents(server, 2);
-    expect(await reader.line(/example_message: count=1/)).toBeDefined();
+    expect(await reader.line(/example_message: count=0x1 /)).toBeDefined();
     expect(await server.read('trace')).not.toContain('example_count:');
     await reader.kill('SIGINT');
     expect(await reader.ended).toMatchObject({ signal: 'SIGINT' });
@@ -121,7 +121,7 @@ describe('readers of the trace', () => {
     await poller.line(/^waiting$/);
     await writeEvents(server, 1);
     expect(await poller.line(/^readable/)).toBe('readable');
-    expect(await poller.line(/example_/)).toContain('count=0');
+    expect(await poller.line(/example_/)).toContain('count=0x0');
   });
 
   test('a server whose reader was killed in a blocking read still stops', async (context) => {
@@ -154,15 +154,20 @@ describe('readers of the trace', () => {
     const { stdout, stderr, status } = await shell(
       server,
       `unshare --mount --propagation private sh -ec '
-         mount --bind $ROOT /sys/kernel/tracing
          cd $(mktemp -d)
-         trace-cmd record -q -e user_events:example_count -e user_events:example_message ${cProgram('tests/programs/abi-example.c')} 3
+         mount --bind $ROOT /sys/kernel/tracing
+         # trace-cmd switches function tracing on in the kernel itself, which containers forbid: it gets a file
+         echo 1 > ftrace_enabled
+         mount --bind ftrace_enabled /proc/sys/kernel/ftrace_enabled
+         # its recorders take a moment to start and miss the end of a command that is faster
+         trace-cmd record -q -e user_events:example_count -e user_events:example_message \\
+           sh -c "${cProgram('tests/programs/abi-example.c')} 3; sleep 1"
          trace-cmd report'`,
       40_000,
     );
     expect({ status, stdout, stderr }).toMatchObject({ status: 0 });
-    expect(stdout).toMatch(/example_count:\\s+count=2/);
-    expect(stdout).toMatch(/example_message:\\s+count=2 text=message number 2/);
+    expect(stdout).toMatch(/example_count:\s+count=2/);
+    expect(stdout).toMatch(/example_message:\s+count=2 text=message number 2/);
   });
 });
 

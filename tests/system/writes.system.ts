@@ -7,7 +7,7 @@ import { needs, runProgram, SERVER_NEEDS, startProgram, startServer } from './fi
 const PROCESSES = 3;
 const THREADS = 4;
 const EVENTS_PER_THREAD = 400;
-const SEQUENCE = /sequence: writer=(\d+) number=(\d+) sum=(\d+) body=([a-z]+)$/;
+const SEQUENCE = /sequence: writer=\S+ \((\d+)\) number=\S+ \((\d+)\) sum=\S+ \((\d+)\) body=([a-z]+)$/;
 
 interface Sequence {
   readonly writer: number;
@@ -79,7 +79,7 @@ describe('concurrent writers', () => {
     const trace = await server.read('trace');
     const { kept, written } = entryCounts(trace);
     const values = trace.split('\n').flatMap((line) => {
-      const value = /storm_small: value=(\d+)/.exec(line)?.[1];
+      const value = /storm_small: value=\S+ \((\d+)\)/.exec(line)?.[1];
       return value === undefined ? [] : [Number(value)];
     });
     expect(values).toHaveLength(kept);

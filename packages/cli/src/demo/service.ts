@@ -55,7 +55,7 @@ function isOn({ word }: RegisteredEvent): boolean {
   return ((Atomics.load(word, 0) >>> ENABLE_BIT) & 1) === 1;
 }
 
-const request = register(0, 'demo_request u32 number; u32 duration_us; char method[8]');
+const request = register(0, 'demo_request u32 number; u32 duration_us; char[8] method');
 const miss = register(64, 'demo_cache_miss u32 number; __rel_loc char[] key');
 process.stdout.write(`service: process ${process.pid} has registered 2 events and handles requests\n`);
 

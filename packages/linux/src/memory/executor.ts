@@ -24,8 +24,13 @@ const SIG_SETMASK = 2;
 const SIGNAL_SET_BYTES = 8;
 const FUTEX_WAKE_PRIVATE = 1 | 128;
 
-/** A killed task is gone in microseconds, unless it is in an uninterruptible sleep. */
-const DEATH_NS = 1_000_000;
+/**
+ * A killed task is gone in microseconds, once it has a CPU. If it sleeps for so long instead, it sleeps
+ * uninterruptibly.
+ */
+const DEATH_SLEEP_NS = 2_000_000;
+/** The longest wait for a killed task that has no CPU. */
+const DEATH_NS = 50_000_000;
 
 /**
  * Executors that do not die, because an access cannot be killed: it waits for a page of a file system that does not
@@ -120,18 +125,30 @@ export class Executors {
     this.#alive.delete(executor);
     this.#undead.add(executor);
     libc().kill(executor.pid, SIGKILL);
-    const givenUpNs = monotonicNow() + DEATH_NS;
-    do {
-      this.#bury();
-    } while (this.#undead.has(executor) && monotonicNow() < givenUpNs);
+    this.#awaitDeath(executor);
     return !this.#undead.has(executor);
   }
 
   /** Kills all, and gives their memory back. */
   dispose(): void {
     for (const executor of this.#alive) this.kill(executor);
+    this.#bury();
     for (const arena of this.#freeArenas) arena.release();
     this.#freeArenas.length = 0;
+  }
+
+  #awaitDeath(executor: Executor): void {
+    const killedNs = monotonicNow();
+    let runnableNs: number = killedNs;
+    for (let nowNs: number = killedNs; nowNs - killedNs < DEATH_NS; nowNs = monotonicNow()) {
+      this.#bury();
+      if (!this.#undead.has(executor)) return;
+      if (nowNs - killedNs < DEATH_SLEEP_NS / 4) continue;
+      if (executor.isRunnable()) runnableNs = nowNs;
+      if (nowNs - runnableNs >= DEATH_SLEEP_NS) return;
+      // This thread may hold the CPU that it needs.
+      libc().poll(null, 0, 1);
+    }
   }
 
   #bury(): void {

@@ -1,10 +1,11 @@
 import { type ChildProcessWithoutNullStreams, execFileSync, spawn, spawnSync } from 'node:child_process';
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { once } from 'node:events';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { Address, Tid } from '@usertrace/base';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { monotonicNow } from '../clock.ts';
 import { Reactor } from '../reactor/reactor.ts';
 import type { AddressSpace } from './address-space.ts';
@@ -12,6 +13,12 @@ import { type AccessFailure, RemoteMemory, type RemoteMemoryOptions } from './re
 
 const hasCompiler = spawnSync('cc', ['--version']).status === 0;
 if (!hasCompiler) console.warn('skipped: RemoteMemory against real processes needs a C compiler (cc)');
+
+/** What a server in a process of its own imports: Node 20 runs no TypeScript. */
+const built = join(import.meta.dirname, '../../dist/index.js');
+const isBuilt = existsSync(built);
+if (!isBuilt)
+  console.warn('skipped: what happens to executors when the server is killed needs npm run build');
 
 let directory = '';
 beforeAll(() => {
@@ -25,11 +32,19 @@ afterAll(() => rmSync(directory, { recursive: true }));
 
 type Place = 'word' | 'readonly' | 'none' | 'unmapped' | 'two' | 'text' | 'hung' | 'stuck';
 
+/** What a test started beside its target. */
+const others: Target[] = [];
+afterEach(async () => {
+  for (const other of others.splice(0)) await other.end();
+});
+
 /** A running target.c. */
 class Target {
-  readonly #child: ChildProcessWithoutNullStreams = spawn(join(directory, 'target'), [
-    join(directory, 'stuck'),
-  ]);
+  readonly #child: ChildProcessWithoutNullStreams = spawn(
+    join(directory, 'target'),
+    [join(directory, 'stuck')],
+    { detached: true },
+  );
   readonly #lines = createInterface({ input: this.#child.stdout })[Symbol.asyncIterator]();
   readonly #exit = new Promise((resolve) => this.#child.once('exit', resolve));
   readonly #places = new Map<string, bigint>();
@@ -48,6 +63,11 @@ class Target {
     return Address((this.#places.get(place) ?? 0n) + BigInt(offset));
   }
 
+  /** Stops the server of the stuck file: then a request for its page can be taken back. */
+  stopServer(): void {
+    process.kill(Number(this.#places.get('server')), 'SIGSTOP');
+  }
+
   /** Sends a letter and waits for its answer, if it has one. */
   async obey(letter: 'c' | 'f'): Promise<number> {
     this.#child.stdin.write(letter);
@@ -60,7 +80,11 @@ class Target {
   }
 
   async end(): Promise<void> {
-    this.#child.kill('SIGKILL');
+    try {
+      process.kill(-this.tid, 'SIGKILL');
+    } catch {
+      // It ended before.
+    }
     await this.#exit;
   }
 
@@ -121,6 +145,19 @@ async function inWorld(
     await target.end();
     await world.end();
   }
+}
+
+/** The process ids of a server's executors, those aside that are dead and wait for its end. */
+function executorsOf(pid: number | undefined): string[] {
+  return readdirSync('/proc').filter((entry) => {
+    try {
+      const stat = readFileSync(`/proc/${entry}/stat`, 'utf8');
+      const [state, parent] = stat.split(') ')[1]?.split(' ') ?? [];
+      return stat.includes('(usertrace-mem)') && parent === String(pid) && state !== 'Z';
+    } catch {
+      return false;
+    }
+  });
 }
 
 const descriptorCount = (): number => readdirSync('/proc/self/fd').length;
@@ -194,11 +231,34 @@ describe.skipIf(!hasCompiler).each([{ hasMappingQuery: true }, { hasMappingQuery
         expect(await world.store(space, target.at('word'), 1, true)).toBe('stored');
       }, options));
 
+    it('settles a page that does not come in time as late, and delays nobody else', () =>
+      inWorld(async (world, target, space) => {
+        if (target.at('stuck') === 0n)
+          return console.warn('skipped: a stuck file system needs root and /dev/fuse');
+        const other = await Target.start();
+        others.push(other);
+        const otherSpace = world.open(other);
+        expect(await world.store(otherSpace, other.at('word'), 0, true)).toBe('stored');
+        target.stopServer();
+        const startedNs = monotonicNow();
+        const stuck = Promise.all([
+          world.store(space, target.at('stuck'), 1, true),
+          world.store(space, target.at('word'), 1, true),
+          world.store(space, target.at('stuck'), 1, false),
+        ]);
+        expect(await world.store(otherSpace, other.at('word'), 1, true)).toBe('stored');
+        expect(monotonicNow() - startedNs).toBeLessThan(90e6);
+        expect(await stuck).toEqual(['late', 'stored', 'late']);
+        expect(monotonicNow() - startedNs).toBeGreaterThan(200e6);
+        expect(await world.store(space, target.at('word'), 1, false)).toBe('stored');
+      }, options));
+
     it('settles a page whose file system does not answer as late, and delays nobody else', () =>
       inWorld(async (world, target, space) => {
         if (target.at('stuck') === 0n)
           return console.warn('skipped: a stuck file system needs root and /dev/fuse');
         const other = await Target.start();
+        others.push(other);
         const otherSpace = world.open(other);
         expect(await world.store(otherSpace, other.at('word'), 0, true)).toBe('stored');
         const startedNs = monotonicNow();
@@ -213,7 +273,6 @@ describe.skipIf(!hasCompiler).each([{ hasMappingQuery: true }, { hasMappingQuery
         expect(await world.read(space, target.at('stuck'), 1)).toBe('late');
         expect(world.memory.isAlive(space)).toBe(true);
         expect(await world.store(otherSpace, other.at('word'), 2, true)).toBe('stored');
-        await other.end();
       }, options));
   },
 );
@@ -274,15 +333,6 @@ describe.skipIf(!hasCompiler)('RemoteMemory', () => {
 
   it('leaves no descriptor, executor or child behind', async () => {
     const count = descriptorCount();
-    const executors = (): string[] =>
-      readdirSync('/proc').filter((pid) => {
-        try {
-          const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-          return stat.includes('(usertrace-mem)') && stat.includes(`) ${process.pid} `);
-        } catch {
-          return false;
-        }
-      });
     for (let i = 0; i < 3; i++)
       await inWorld(async (world, target, space) => {
         await world.store(space, target.at('stuck'), 1, true);
@@ -290,7 +340,33 @@ describe.skipIf(!hasCompiler)('RemoteMemory', () => {
         world.memory.close(space);
       });
     expect(descriptorCount()).toBe(count);
-    expect(executors()).toEqual([]);
+    expect(executorsOf(process.pid)).toEqual([]);
+  });
+
+  it.skipIf(!isBuilt)('takes the executor along when the server is killed (needs the build)', async () => {
+    const target = await Target.start();
+    others.push(target);
+    const script = `
+      import { Reactor, RemoteMemory } from ${JSON.stringify(built)};
+      const reactor = new Reactor();
+      const memory = new RemoteMemory(reactor);
+      memory.read(memory.open(${target.tid}), ${target.at('word')}n, 4, () => console.log('read'));
+      await reactor.run();`;
+    const server = spawn(process.execPath, ['--input-type=module', '-e', script]);
+    await once(server.stdout, 'data');
+    const [executor, ...more] = executorsOf(server.pid);
+    expect(more).toEqual([]);
+    expect(readFileSync(`/proc/${executor}/status`, 'utf8')).toMatch(/^SigBlk:\tf/m);
+    server.kill('SIGKILL');
+    await once(server, 'exit');
+    const isRunning = (): boolean => {
+      try {
+        return !readFileSync(`/proc/${executor}/stat`, 'utf8').includes(') Z ');
+      } catch {
+        return false;
+      }
+    };
+    while (isRunning()) await turn();
   });
 
   it('opens more than 1,000 address spaces', () =>

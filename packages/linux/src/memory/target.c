@@ -9,7 +9,7 @@
  * before a read-only one), text (a string that ends with a page before an unmapped one), hung (a page that userfaultfd
  * never brings; 0 if there is no userfaultfd), stuck (a page of a file whose file system never answers a read; 0 if
  * FUSE is out of reach). The file that is the only argument becomes that file system's mount point, in a mount
- * namespace of the program's own.
+ * namespace of the program's own, served by a child, server; so the whole process group has to be killed.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -25,6 +25,7 @@
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -48,9 +49,8 @@ static void *hung_page(void) {
 }
 
 /* Answers what it takes to open and map a file, and no FUSE_READ. */
-static void *serve_stuck_file(void *device) {
+static void serve_stuck_file(int fd) {
   static char request[1 << 17];
-  int fd = (intptr_t)device;
   while (read(fd, request, sizeof request) > 0) {
     struct fuse_in_header *in = (void *)request;
     struct {
@@ -77,8 +77,9 @@ static void *serve_stuck_file(void *device) {
     out.header.len = sizeof out.header + size;
     if (write(fd, &out, out.header.len) < 0) break;
   }
-  return NULL;
 }
+
+static int server;
 
 static void *stuck_page(const char *path) {
   char options[100];
@@ -86,9 +87,17 @@ static void *stuck_page(const char *path) {
   if (device < 0 || unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0) return NULL;
   sprintf(options, "fd=%d,rootmode=100600,user_id=0,group_id=0", device);
   if (mount("stuck", path, "fuse", 0, options) < 0) return NULL;
-  pthread_t thread;
-  pthread_create(&thread, NULL, serve_stuck_file, (void *)(intptr_t)device);
+  /* A process of its own: the program could not exit while its memory waits for a server that is part of it. */
+  server = fork();
+  if (server == 0) {
+    prctl(PR_SET_PDEATHSIG, 9);
+    serve_stuck_file(device);
+    _exit(0);
+  }
+  close(device);
   int fd = open(path, O_RDWR);
+  struct stat size_is_asked_for;
+  fstat(fd, &size_is_asked_for);
   char *page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0);
   return page == MAP_FAILED ? NULL : page;
 }
@@ -106,16 +115,15 @@ int main(int argc, char **argv) {
   setvbuf(stdout, NULL, _IOLBF, 0);
   memset(&place, 0xa5, sizeof place);
   atomic_store(&place.word, 0);
-  char *unmapped = pages(1, PROT_READ | PROT_WRITE);
-  munmap(unmapped, 4096);
   char *two = pages(2, PROT_READ | PROT_WRITE);
   mprotect(two + 4096, 4096, PROT_READ);
-  char *text = pages(2, PROT_READ | PROT_WRITE);
-  munmap(text + 4096, 4096);
+  /* Far from where the kernel maps by itself, so that the page above stays unmapped. */
+  char *text = mmap((void *)0x20000000, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
   memcpy(text + 4096 - 9, "usertrace", 9);
-  printf("word %lx\nreadonly %lx\nnone %lx\nunmapped %lx\ntwo %lx\ntext %lx\nhung %lx\nstuck %lx\nready 0\n", (long)&place.word,
+  char *stuck = stuck_page(argc > 1 ? argv[1] : "");
+  printf("word %lx\nreadonly %lx\nnone %lx\nunmapped %lx\ntwo %lx\ntext %lx\nhung %lx\nstuck %lx\nserver %x\nready 0\n", (long)&place.word,
          (long)pages(1, PROT_READ), (long)pages(1, PROT_NONE), (long)text + 4096, (long)two + 4095,
-         (long)text + 4096 - 9, (long)hung_page(), (long)stuck_page(argc > 1 ? argv[1] : ""));
+         (long)text + 4096 - 9, (long)hung_page(), (long)stuck, server);
   for (int letter; (letter = getchar()) != EOF;) {
     pthread_t thread;
     if (letter == 'c') pthread_create(&thread, NULL, count, NULL), printf("counting 0\n");

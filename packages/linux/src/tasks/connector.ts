@@ -75,7 +75,8 @@ export function openProcessConnector(): ProcessConnector | ConnectorRefusal {
 }
 
 /**
- * Takes over a subscription that a process outside of our user namespace made.
+ * Takes over a subscription that a process outside of our user namespace made, with `openProcessConnector`. That one
+ * keeps its connector and closes it when we have ended: the kernel lets only it end the subscription.
  *
  * @param fd the descriptor of its socket, inherited; from now on the connector's
  * @returns the connector, or why it is of no use here

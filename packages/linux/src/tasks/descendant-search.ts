@@ -9,9 +9,12 @@
  * 3. otherwise its parent is dead or has execed, and it was adopted. It inherits what the known members of the family
  *    have, if that is the same for all, and there is no stranger who may have been the parent. Where this leaves
  *    doubt it inherits nothing: a program then misses an event, but no bit is flipped in memory nobody registered.
+ *
+ * One thing /proc does not show: a known process that adopts orphans (PR_SET_CHILD_SUBREAPER, or the first process of
+ * a pid namespace) is taken for their parent by the first rule, although that was another of its family.
  */
 import { Nanoseconds, type Pid, Tid } from '@usertrace/base';
-import type { Family, KnownTask, KnownTasks } from './known-tasks.ts';
+import type { Family, KnownTask, KnownTasks, TaskHooks } from './known-tasks.ts';
 import type { TaskPort, TaskSight } from './port.ts';
 import type { ToldTasks } from './told-tasks.ts';
 
@@ -32,39 +35,21 @@ interface Candidate {
   readonly sight: TaskSight;
 }
 
-/** A task that was found. */
-export interface Newcomer {
-  readonly tid: Tid;
-  readonly pid: Pid;
-  readonly parent: KnownTask;
-  readonly sight: TaskSight;
-}
-
-/** Makes a newcomer known. Returns undefined when it inherits nothing after all. */
-type Welcome = (newcomer: Newcomer) => KnownTask | undefined;
-
 /** The search. One for a tracker. */
 export class DescendantSearch {
   readonly #port: TaskPort;
   readonly #known: KnownTasks;
-  readonly #hasInheritance: (task: KnownTask) => boolean;
-  readonly #welcome: Welcome;
+  readonly #hooks: TaskHooks;
   /** Start times of the processes that were looked at. */
   #seen = new Map<Pid, number>();
   readonly #seenThreads = new Map<Pid, Set<Tid>>();
   #newestTid = -1;
   #comparedAt = Nanoseconds(-Infinity);
 
-  constructor(
-    port: TaskPort,
-    known: KnownTasks,
-    hasInheritance: (task: KnownTask) => boolean,
-    welcome: Welcome,
-  ) {
+  constructor(port: TaskPort, known: KnownTasks, hooks: TaskHooks) {
     this.#port = port;
     this.#known = known;
-    this.#hasInheritance = hasInheritance;
-    this.#welcome = welcome;
+    this.#hooks = hooks;
   }
 
   /** Finds what is new since the last call. One read when no task was made on the system since. */
@@ -139,7 +124,7 @@ export class DescendantSearch {
 
   /** Looks at a process that has registered nothing. */
   #lookAtStranger(pid: Pid): Candidate | undefined {
-    for (const task of this.#known.ofProcess(pid)) if (this.#hasInheritance(task)) return undefined;
+    for (const task of this.#known.ofProcess(pid)) if (this.#hooks.hasInheritance(task)) return undefined;
     return this.#lookAtProcess(pid);
   }
 
@@ -201,7 +186,7 @@ export class DescendantSearch {
       family.isAllKnown = false;
       return undefined;
     }
-    const kin = this.#welcome({ tid: candidate.tid, pid, parent: source, sight });
+    const kin = this.#hooks.born({ tid: candidate.tid, pid, parent: source, sight });
     if (kin !== undefined) this.#seenThreads.set(pid, new Set([kin.tid]));
     resolved.set(pid, kin);
     return kin;
@@ -211,7 +196,7 @@ export class DescendantSearch {
   #knownOf(pid: Pid, image: string | undefined): KnownTask | undefined {
     let speaker: KnownTask | undefined;
     for (const task of this.#known.ofProcess(pid)) {
-      if (task.image !== image || !this.#hasInheritance(task)) continue;
+      if (task.image !== image || !this.#hooks.hasInheritance(task)) continue;
       if ((task.tid as number) === pid) return task;
       speaker ??= task;
     }
@@ -224,7 +209,7 @@ export class DescendantSearch {
     if (typeof parentSight !== 'string' && parentSight.image === sight.image) return undefined;
     let source: KnownTask | undefined;
     for (const member of family.members) {
-      if (!this.#hasInheritance(member) || member.startTicks > sight.startTicks) continue;
+      if (!this.#hooks.hasInheritance(member) || member.startTicks > sight.startTicks) continue;
       source ??= member;
       if (member.registrations.version !== source.registrations.version) return undefined;
     }
@@ -245,7 +230,7 @@ export class DescendantSearch {
       const sight = this.#port.look(tid);
       if (typeof sight === 'string' || sight.startTicks < sinceTicks) continue;
       const parent = this.#knownOf(pid, sight.image);
-      if (parent !== undefined) this.#welcome({ tid, pid, parent, sight });
+      if (parent !== undefined) this.#hooks.born({ tid, pid, parent, sight });
     }
   }
 }

@@ -4,11 +4,13 @@
  * the same batch has just what the grandparent had, and the parent need never be shown to the sink, which could not
  * open its memory any more.
  *
+ * The events name the real parent, which for clone(CLONE_PARENT) is not who called it: such a child inherits nothing.
+ *
  * One fold lives for one batch, which may come in parts (`take`), and changes no `KnownTask`.
  */
 import { assert, type Pid, type Tid } from '@usertrace/base';
 import type { ProcessEvent } from './connector-messages.ts';
-import type { KnownTask, KnownTasks } from './known-tasks.ts';
+import type { KnownTask, KnownTasks, TaskHooks } from './known-tasks.ts';
 
 /** A task that was made during the batch. */
 export interface Birth {
@@ -36,7 +38,7 @@ const isBirth = (relative: Relative): relative is Birth => 'kind' in relative;
 /** The fold of one batch. */
 export class EventFold {
   readonly #known: KnownTasks;
-  readonly #hasInheritance: (task: KnownTask) => boolean;
+  readonly #hooks: TaskHooks;
   readonly #steps: (Birth | Ending)[] = [];
   /** Births of which no event told that they are over. */
   readonly #born = new Map<Tid, Birth>();
@@ -46,11 +48,11 @@ export class EventFold {
 
   /**
    * @param known the tasks that are known when the batch begins
-   * @param hasInheritance whether a child of a known task inherits anything
+   * @param hooks asked whose children inherit anything
    */
-  constructor(known: KnownTasks, hasInheritance: (task: KnownTask) => boolean) {
+  constructor(known: KnownTasks, hooks: TaskHooks) {
     this.#known = known;
-    this.#hasInheritance = hasInheritance;
+    this.#hooks = hooks;
   }
 
   /** Takes the events that come after those it was given before. */
@@ -108,7 +110,7 @@ export class EventFold {
     if (this.#relatives(tid).length > 0) return;
     // A new thread has the parent of its process, and which thread made it is not told: we take the leader.
     const candidates = (tid as number) === pid ? this.#relatives(event.parentTid) : this.#membersOf(pid);
-    const parents = candidates.filter((parent) => isBirth(parent) || this.#hasInheritance(parent));
+    const parents = candidates.filter((parent) => isBirth(parent) || this.#hooks.hasInheritance(parent));
     const parent = parents.find((candidate) => (candidate.tid as number) === candidate.pid) ?? parents[0];
     if (parent === undefined) return;
     const at = isBirth(parent) ? parent.at : this.#eventCount;

@@ -43,6 +43,29 @@ export interface Family {
   isAllKnown: boolean;
 }
 
+/** A task that was found to descend from a known one. */
+export interface Newcomer {
+  readonly tid: Tid;
+  readonly pid: Pid;
+  readonly parent: KnownTask;
+  readonly sight: TaskSight;
+}
+
+/** What those who find out about tasks ask of the tracker, and tell it. */
+export interface TaskHooks {
+  /** Whether a child of a known task inherits anything. */
+  hasInheritance(task: KnownTask): boolean;
+  /** Makes a newcomer known. Returns undefined when it inherits nothing after all. */
+  born(newcomer: Newcomer): KnownTask | undefined;
+  /** Makes a known task unknown. */
+  ended(task: KnownTask, how: 'execed' | 'exited'): void;
+}
+
+/** Whether two fingerprints are of different images; what is not known does not differ. */
+export function isOther(first: string | undefined, second: string | undefined): boolean {
+  return first !== undefined && second !== undefined && first !== second;
+}
+
 /** The table. Made and changed by the tracker only. */
 export class KnownTasks {
   readonly #byTid = new Map<Tid, KnownTask>();

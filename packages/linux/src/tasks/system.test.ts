@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { Tid } from '@usertrace/base';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { checked, libc } from '../bindings.ts';
 import { Reactor } from '../reactor/reactor.ts';
 import { perfmonCapable, verifyCaller } from './caller.ts';
 import { openProcessConnector, ProcessConnector } from './connector.ts';
@@ -292,6 +293,19 @@ for (const { name, isConnected, refusal } of MODES) {
       await running;
       expect(sink.hasAddressSpace(second)).toBe(false);
     });
+
+    if (isConnected)
+      it('finds the forks that the kernel had no room to tell of', async () => {
+        const before = await maker.makeOne('fork');
+        await register();
+        const fd = connector?.fd ?? -1;
+        const size = new Uint32Array([4096]);
+        checked(libc().setsockopt(fd, 1, 8, size, size.byteLength), 'make the receive buffer small');
+        const children = await maker.make('bomb 200');
+        tracker.catchUp();
+        for (const child of children) expect(sink.hasAddressSpace(child)).toBe(true);
+        expect(sink.hasAddressSpace(before)).toBe(false);
+      });
 
     it('follows 500 forks at once, and forgets them all', async () => {
       await register();

@@ -10,20 +10,18 @@
  * had when it was made: nothing is registered between two calls without one. It then calls `identify` for the task
  * that asks. One tracker holds its known tasks, the search and the names; it belongs to the serving thread.
  */
-import type { Nanoseconds, Pid, Tid } from '@usertrace/base';
+import type { Pid, Tid } from '@usertrace/base';
 import { CommandCache } from './command-cache.ts';
-import type { ProcessEvent } from './connector-messages.ts';
-import { DescendantSearch, type Newcomer } from './descendant-search.ts';
-import { type Birth, type Ending, EventFold } from './event-fold.ts';
-import { type KnownTask, KnownTasks } from './known-tasks.ts';
+import { DescendantSearch } from './descendant-search.ts';
+import { EventFollower } from './event-follower.ts';
+import { isOther, type KnownTask, KnownTasks, type Newcomer, type TaskHooks } from './known-tasks.ts';
 import type { EventSource, TaskPort, TaskSight, TaskSink } from './port.ts';
-import { ToldTasks } from './told-tasks.ts';
 
-/** Known tasks looked at again by one `catchUp` without the connector: 0.2 ms. `sweep` looks at all. */
+/** Known tasks looked at again by one `catchUp` without the connector: 0.3 ms. `sweep` looks at all. */
 const LOOKS_PER_CATCH_UP = 32;
 /**
- * A task may exec or exit while its birth is worked off, and what it did before that has to be fetched once more. So
- * often it is; a rest waits for the next call.
+ * Tasks found ended are looked at again after what they did before is fetched, which may find others. So often; a
+ * rest waits for the next call.
  */
 const MAX_ROUNDS = 8;
 
@@ -39,19 +37,17 @@ export interface TaskIdentity {
 /** The tracker. */
 export class TaskTracker {
   readonly #port: TaskPort;
-  readonly #source: EventSource | undefined;
   readonly #sink: TaskSink;
   readonly #known = new KnownTasks();
   readonly #search: DescendantSearch;
+  /** Undefined without the connector. */
+  readonly #follower: EventFollower | undefined;
   readonly #commands: CommandCache;
   /** Where `#takeSome` goes on. */
   #turn: MapIterator<KnownTask> = this.#known.all();
   /** Found since the last `#settle`, or to be looked at by it for another reason. */
   #found: KnownTask[] = [];
   #registrationVersion = 0;
-  /** When the last drain began that lost nothing: all events before that have been seen. */
-  #drainedAt: Nanoseconds;
-  readonly #told = new ToldTasks();
 
   /**
    * @param port the system
@@ -60,16 +56,16 @@ export class TaskTracker {
    */
   constructor(port: TaskPort, source: EventSource | undefined, sink: TaskSink) {
     this.#port = port;
-    this.#source = source;
     this.#sink = sink;
     this.#commands = new CommandCache(port);
-    this.#drainedAt = port.now();
-    this.#search = new DescendantSearch(
-      port,
-      this.#known,
-      (task) => this.#hasInheritance(task),
-      (newcomer) => this.#bear(newcomer),
-    );
+    const hooks: TaskHooks = {
+      hasInheritance: (task) => this.#hasInheritance(task),
+      born: (newcomer) => this.#bear(newcomer),
+      ended: (task, how) => this.#end(task, how),
+    };
+    this.#search = new DescendantSearch(port, this.#known, hooks);
+    if (source !== undefined)
+      this.#follower = new EventFollower(source, port, this.#known, this.#search, this.#commands, hooks);
   }
 
   /** How many tasks are followed. */
@@ -83,11 +79,11 @@ export class TaskTracker {
    */
   catchUp(): void {
     this.#fetch();
-    this.#settle(this.#source === undefined ? this.#takeSome() : []);
+    this.#settle(this.#follower === undefined ? this.#takeSome() : []);
   }
 
   /**
-   * `catchUp`, and looks at every known task: 7 µs each. For requests whose answer depends on who is still there (DEL,
+   * `catchUp`, and looks at every known task: 10 µs each. For requests whose answer depends on who is still there (DEL,
    * the status file). With the connector too: it tells of an exit a moment after the parent could know.
    */
   sweep(): void {
@@ -127,7 +123,7 @@ export class TaskTracker {
     const pid = this.#port.processOf(tid);
     if (typeof pid === 'string' || this.#known.isFull) return undefined;
     const task = this.#known.add(tid, pid, sight, { version: 0 });
-    if (this.#source === undefined) {
+    if (this.#follower === undefined) {
       this.#search.prepareFor(task);
       this.#watchExit(pid);
     }
@@ -144,8 +140,9 @@ export class TaskTracker {
 
   /** Tells the sink what is new. */
   #fetch(): void {
-    if (this.#source !== undefined) this.#drain(this.#source);
-    else if (this.#known.size > 0) this.#search.findNew();
+    if (this.#follower === undefined) {
+      if (this.#known.size > 0) this.#search.findNew();
+    } else if (this.#follower.fetch() === 'incomplete') this.#found = [...this.#known.all()];
   }
 
   /**
@@ -164,82 +161,6 @@ export class TaskTracker {
     }
   }
 
-  #drain(source: EventSource): void {
-    const fold = new EventFold(this.#known, (task) => this.#hasInheritance(task));
-    const sights = new Map<Birth, TaskSight>();
-    const isComplete = this.#collect(source, fold, sights);
-    const steps = fold.steps();
-    if (isComplete) return this.#apply(steps, sights);
-    // Who ended may have made tasks that we were not told of: they are found first.
-    this.#apply(
-      steps.filter(({ kind }) => kind === 'birth'),
-      sights,
-    );
-    // An event comes a little after its instant, and start times are in whole ticks: one more covers both.
-    this.#search.findMadeSince(this.#port.ticksAt(this.#drainedAt) - 1, this.#told);
-    this.#drainedAt = this.#port.now();
-    this.#apply(
-      steps.filter(({ kind }) => kind !== 'birth'),
-      sights,
-    );
-    this.#found = [...this.#known.all()];
-  }
-
-  /** Fetches events until no birth has ended behind our back. Returns whether none was lost. */
-  #collect(source: EventSource, fold: EventFold, sights: Map<Birth, TaskSight>): boolean {
-    let isComplete = true;
-    for (let round = 0; round < MAX_ROUNDS; round++) {
-      const startedAt = this.#port.now();
-      const { events, overflowed } = source.drain();
-      if (overflowed && this.#known.size > 0) isComplete = false;
-      else if (isComplete) this.#drainedAt = startedAt;
-      for (const event of events) {
-        this.#noteCommand(event);
-        // Where events are lost, an unknown parent need not be a stranger.
-        if (isComplete && event.kind === 'fork') this.#told.add(event.childTid);
-      }
-      if (this.#known.size === 0) return true;
-      fold.take(events);
-      let hasEnded = false;
-      for (const birth of fold.living) {
-        const sight = sights.has(birth) ? undefined : this.#lookAtBirth(birth);
-        if (typeof sight === 'object') sights.set(birth, sight);
-        if (sight !== 'ended') continue;
-        fold.markOver(birth);
-        hasEnded = true;
-      }
-      if (!hasEnded) break;
-    }
-    return isComplete;
-  }
-
-  #noteCommand(event: ProcessEvent): void {
-    if (event.kind === 'comm') this.#commands.rename(event.tid, event.command);
-    else if (event.kind === 'exec') this.#commands.expire(event.tid);
-  }
-
-  #lookAtBirth(birth: Birth): TaskSight | 'ended' | undefined {
-    const sight = this.#port.look(birth.tid);
-    if (typeof sight === 'string') return sight === 'gone' ? 'ended' : undefined;
-    const image = EventFold.imageOf(birth);
-    return isOther(sight.image, image) ? 'ended' : { ...sight, image };
-  }
-
-  #apply(steps: readonly (Birth | Ending)[], sights: ReadonlyMap<Birth, TaskSight>): void {
-    const born = new Map<Birth, KnownTask | undefined>();
-    for (const step of steps) {
-      if (step.kind !== 'birth') {
-        for (const task of step.tasks) this.#end(task, step.kind);
-        continue;
-      }
-      const source = EventFold.sourceOf(step);
-      const parent = 'kind' in source ? born.get(source) : source;
-      const sight = sights.get(step);
-      if (parent !== undefined && sight !== undefined)
-        born.set(step, this.#bear({ tid: step.tid, pid: step.pid, parent, sight }));
-    }
-  }
-
   /** Tells the sink of a new task and makes it known. Returns undefined when it inherits nothing. */
   #bear({ tid, pid, parent, sight }: Newcomer): KnownTask | undefined {
     if (!this.#hasInheritance(parent) || this.#known.isFull || this.#known.get(tid) !== undefined)
@@ -251,7 +172,7 @@ export class TaskTracker {
     const { registrations } = parent;
     const child = this.#known.add(tid, pid, sight, isSharing ? registrations : { ...registrations });
     this.#found.push(child);
-    if (this.#source === undefined) this.#watchExit(pid);
+    if (this.#follower === undefined) this.#watchExit(pid);
     return child;
   }
 
@@ -307,16 +228,11 @@ export class TaskTracker {
     return false;
   }
 
-  #end(task: KnownTask, how: Ending['kind']): void {
+  #end(task: KnownTask, how: 'execed' | 'exited'): void {
     if (this.#known.get(task.tid) !== task) return;
     this.#known.remove(task);
     if (!this.#sink.hasAddressSpace(task.tid)) return;
     if (how === 'execed') this.#sink.taskExeced(task.tid);
     else this.#sink.taskExited(task.tid);
   }
-}
-
-/** Whether two fingerprints are of different images; what is not known does not differ. */
-function isOther(first: string | undefined, second: string | undefined): boolean {
-  return first !== undefined && second !== undefined && first !== second;
 }
