@@ -49,17 +49,12 @@ export interface Libc {
   bind(fd: number, address: Pointer, size: number): number;
   setsockopt(fd: number, level: number, name: number, value: Pointer, size: number): number;
   send(fd: number, buffer: Pointer, size: number, flags: number): number;
-  recv(fd: number, buffer: Pointer, size: number, flags: number): number;
-  sendmsg(fd: number, message: Pointer, flags: number): number;
   recvmsg(fd: number, message: Pointer, flags: number): number;
   clone(entry: Pointer, stackTop: Pointer, flags: number, argument: Pointer): number;
   waitpid(pid: number, status: Pointer, options: number): number;
   kill(pid: number, signal: number): number;
-  prctl(option: number, a: number, b: number, c: number, d: number): number;
-  prlimit(pid: number, resource: number, wanted: Pointer, former: Pointer): number;
   sched_getcpu(): number;
   clock_gettime(clock: number, time: Pointer): number;
-  sysconf(name: number): number;
   getuid(): number;
   geteuid(): number;
   getgid(): number;
@@ -72,7 +67,7 @@ export interface Libc {
 }
 
 /**
- * The prototypes. Variadic functions (open, fcntl, ioctl, prctl, syscall) are given the arguments we use: on
+ * The prototypes. Variadic functions (open, fcntl, ioctl, clone, syscall) are given the arguments we use: on
  * x86-64 a variadic call differs from another only in how floating-point arguments are counted. `void *` takes an
  * address as a number too; size_t and ssize_t results stay under 2^53. The last four are libuv's, which Node
  * exports for add-ons: node-loop.ts says what for.
@@ -101,17 +96,12 @@ const PROTOTYPES = {
   bind: 'int bind(int, const void *, uint32_t)',
   setsockopt: 'int setsockopt(int, int, int, const void *, uint32_t)',
   send: 'int64_t send(int, const void *, size_t, int)',
-  recv: 'int64_t recv(int, void *, size_t, int)',
-  sendmsg: 'int64_t sendmsg(int, const void *, int)',
   recvmsg: 'int64_t recvmsg(int, void *, int)',
   clone: 'int clone(void *, void *, int, void *)',
   waitpid: 'int waitpid(int, void *, int)',
   kill: 'int kill(int, int)',
-  prctl: 'int prctl(int, uint64_t, uint64_t, uint64_t, uint64_t)',
-  prlimit: 'int prlimit(int, int, const void *, void *)',
   sched_getcpu: 'int sched_getcpu()',
   clock_gettime: 'int clock_gettime(int, void *)',
-  sysconf: 'int64_t sysconf(int)',
   getuid: 'uint32_t getuid()',
   geteuid: 'uint32_t geteuid()',
   getgid: 'uint32_t getgid()',
@@ -127,11 +117,8 @@ const PROTOTYPES = {
 export const SYSTEM_CALL = {
   rt_sigprocmask: 14,
   getppid: 110,
-  gettid: 186,
   futex: 202,
-  tgkill: 234,
   kcmp: 312,
-  pidfd_send_signal: 424,
   pidfd_open: 434,
 } as const;
 

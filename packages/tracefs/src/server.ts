@@ -13,6 +13,7 @@
 import { availableParallelism } from 'node:os';
 import { Cpu, ErrnoError, Nanoseconds, type Pid, type Tid } from '@usertrace/base';
 import {
+  type AddressSpaceHandle,
   adoptProcessConnector,
   clockTime,
   type FuseMount,
@@ -30,7 +31,7 @@ import {
   TaskTracker,
   verifyCaller,
 } from '@usertrace/linux';
-import { UserEvents, type Requester } from '@usertrace/user-events';
+import { type MemoryPort, type Requester, UserEvents } from '@usertrace/user-events';
 import type { ClockSource } from './instance-clock.ts';
 import { FuseConnection } from './fuse/connection.ts';
 import type { Caller, DirectoryNode } from './node.ts';
@@ -102,11 +103,12 @@ class Server implements RunningServer {
     this.mount = options.mount;
     const events = options.maxEvents ?? DEFAULT_MAX_EVENTS;
     this.#domain = new UserEvents(
-      { memory: this.#memory, deferred: this.#reactor },
+      { memory: this.#memoryOfTasks(), deferred: this.#reactor },
       { events, eventsPerUser: options.maxEventsPerUser ?? events },
     );
     this.#connector = processConnector(options.processConnectorFd);
     this.#tracker = new TaskTracker(this.#tasks, this.#connector, this.#domain);
+    const sweep = (): void => this.#tracker.sweep();
     this.#tree = new TraceTree({
       domain: this.#domain,
       ports: {
@@ -117,10 +119,12 @@ class Server implements RunningServer {
         commandOf: (tid) => this.#tasks.commandOf(tid),
         processOf: (tid) => this.#processOf(tid),
         requester,
+        sweep,
       },
       userEventsData: userEventsDataNode(this.#domain, this.#memory, {
         isInIoctl: ({ tid }, command, argument) => verifyCaller(tid, command, argument) !== 'elsewhere',
         identify: (caller) => this.#identify(caller),
+        sweep,
       }),
     });
     this.root = this.#tree.root;
@@ -195,6 +199,24 @@ class Server implements RunningServer {
     this.#tasks.close();
     this.#memory.dispose();
     this.#reactor.close();
+  }
+
+  /**
+   * The memory as the domain sees it. Before it hears that an address space is gone, and drops it, it hears of the
+   * children that were made there.
+   */
+  #memoryOfTasks(): MemoryPort {
+    const memory = this.#memory;
+    return {
+      open: (tid) => memory.open(tid),
+      close: (handle) => memory.close(handle as AddressSpaceHandle),
+      isAlive: (handle) => memory.isAlive(handle as AddressSpaceHandle),
+      storeBit: (handle, address, bit, set, completed) =>
+        memory.storeBit(handle as AddressSpaceHandle, address, bit, set, (outcome) => {
+          if (outcome === 'gone') this.#tracker.catchUp();
+          completed(outcome);
+        }),
+    };
   }
 
   #processOf(tid: Tid): Pid | undefined {

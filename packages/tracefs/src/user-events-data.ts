@@ -42,6 +42,8 @@ export interface CallerPort {
    * @returns undefined when the caller is gone
    */
   identify(caller: Caller): Requester | undefined;
+  /** Makes sure of the tasks that are still there: for answers that depend on who has ended. */
+  sweep(): void;
 }
 
 /** The remote memory that arguments are read from. */
@@ -117,6 +119,7 @@ class UserEventsDataFile implements OpenFile {
 
   #delete(call: IoctlCall, caller: Caller): void {
     call.readText(call.argument, (name) => {
+      this.#callers.sweep();
       const requester = this.#callers.identify(caller);
       if (requester === undefined) return call.fail('EFAULT');
       const answer = this.#file.delete(requester, name);

@@ -135,12 +135,9 @@ export class RemoteMemory {
     length: number,
     done: (result: Uint8Array | AccessFailure) => void,
   ): void {
-    this.#begin({
-      ...access(space, address, length),
-      kind: KIND.READ,
-      required: REQUIRED.READABLE,
-      settle: (result, buffer) => done(result > 0 ? buffer.slice(0, result) : failureOf(result)),
-    });
+    const settle: Operation['settle'] = (result, buffer) =>
+      done(result > 0 ? buffer.slice(0, result) : failureOf(result));
+    this.#begin(newOperation(space, KIND.READ, REQUIRED.READABLE, address, length, undefined, 0, 0, settle));
   }
 
   /**
@@ -157,16 +154,12 @@ export class RemoteMemory {
     bytes: Uint8Array,
     done: (outcome: 'stored' | AccessFailure) => void,
   ): void {
-    this.#begin({
-      ...access(space, address, bytes.length),
-      kind: KIND.WRITE,
-      required: REQUIRED.WRITABLE,
-      bytes,
-      settle: (result) => {
-        if (result === bytes.length) done('stored');
-        else done(result > 0 ? 'faulted' : failureOf(result));
-      },
-    });
+    const { length } = bytes;
+    const settle: Operation['settle'] = (result) => {
+      if (result === length) done('stored');
+      else done(result > 0 ? 'faulted' : failureOf(result));
+    };
+    this.#begin(newOperation(space, KIND.WRITE, REQUIRED.WRITABLE, address, length, bytes, 0, 0, settle));
   }
 
   /**
@@ -187,14 +180,13 @@ export class RemoteMemory {
     done: (outcome: 'stored' | AccessFailure) => void,
   ): void {
     const mask = 1 << (bit & 7);
-    this.#begin({
-      ...access(space, address + BigInt(bit >> 3), 1),
-      kind: KIND.STORE_BIT,
-      required: REQUIRED.WRITABLE,
-      keep: 0xff & ~mask,
-      put: set ? mask : 0,
-      settle: (result) => done(result === 1 ? 'stored' : failureOf(result)),
-    });
+    const byteAddress = bit < 8 ? address : address + BigInt(bit >> 3);
+    const keep = 0xff & ~mask;
+    const put = set ? mask : 0;
+    const settle: Operation['settle'] = (result) => done(result === 1 ? 'stored' : failureOf(result));
+    this.#begin(
+      newOperation(space, KIND.STORE_BIT, REQUIRED.WRITABLE, byteAddress, 1, undefined, keep, put, settle),
+    );
   }
 
   /** Ends the executors. Operations that are left are settled as late, before this returns. */
@@ -248,21 +240,30 @@ export class RemoteMemory {
   }
 }
 
-/** What all operations have, those that store a bit or bytes something more. */
-function access(
+/** Makes all operations alike, in one literal: thousands may be wanted at once. */
+function newOperation(
   space: AddressSpace,
+  kind: Operation['kind'],
+  required: number,
   address: bigint,
   length: number,
-): Pick<Operation, 'space' | 'fd' | 'address' | 'length' | 'bytes' | 'keep' | 'put' | 'wantedNs'> {
+  bytes: Uint8Array | undefined,
+  keep: number,
+  put: number,
+  settle: Operation['settle'],
+): Operation {
   return {
     space,
+    kind,
     fd: space.memFd,
+    required,
     address,
     length,
-    bytes: undefined,
-    keep: 0,
-    put: 0,
+    bytes,
+    keep,
+    put,
     wantedNs: monotonicNow(),
+    settle,
   };
 }
 

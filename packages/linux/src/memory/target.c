@@ -1,7 +1,7 @@
 /*
  * The program whose memory the tests access. It prints "NAME HEX-ADDRESS" for each place, then "ready", and obeys
  * letters on its standard input:
- *   c  add to the low 24 bits of `word` from a thread, for ever, by plain C11 atomics
+ *   c  count in the low 24 bits of `word` from a thread, for ever; abort if somebody else changed them
  *   f  fork a child that shares nothing but the copy, print "child PID"
  *   e  exec sleep
  *   q  exit
@@ -20,6 +20,7 @@
 #include <stdatomic.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -103,9 +104,11 @@ static void *stuck_page(const char *path) {
 }
 
 static void *count(void *unused) {
-  for (;;) {
+  for (uint32_t expected = 0;; expected = (expected + 1) & 0xffffff) {
     uint32_t old = atomic_load(&place.word);
-    while (!atomic_compare_exchange_weak(&place.word, &old, (old & 0xff000000) | ((old + 1) & 0xffffff)));
+    do {
+      if ((old & 0xffffff) != expected) abort();
+    } while (!atomic_compare_exchange_weak(&place.word, &old, (old & 0xff000000) | ((expected + 1) & 0xffffff)));
   }
   return unused;
 }

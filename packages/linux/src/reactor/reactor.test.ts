@@ -181,7 +181,7 @@ describe('Reactor.run()', () => {
       });
       reactor.after(Nanoseconds(5e6), () => process.kill(process.pid, 'SIGUSR2'));
     });
-    expect([...seen].sort()).toEqual(['exit', 'immediate', 'output', 'promise', 'signal', 'timeout']);
+    expect([...seen].toSorted()).toEqual(['exit', 'immediate', 'output', 'promise', 'signal', 'timeout']);
     expect(monotonicNow() - startedNs).toBeLessThan(900e6);
   });
 

@@ -13,7 +13,7 @@ describe('TimerQueue', () => {
         const due: number[] = [];
         for (let timer: Timer | undefined; (timer = queue.takeDue(Nanoseconds(50))); ) due.push(timer.dueNs);
         const kept = wanted.filter((timer) => !timer.isCancelled).map((timer) => timer.dueNs);
-        expect(due).toEqual(kept.sort((a, b) => a - b));
+        expect(due).toEqual(kept.toSorted((a, b) => a - b));
       }),
     );
   });

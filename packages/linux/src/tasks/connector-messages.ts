@@ -20,7 +20,6 @@ export const PROCESS_EVENT = { what: 0, cpu: 4, timestampNs: 8, body: 16, bytes:
 export const FORK_BODY = { parentTid: 0, parentPid: 4, childTid: 8, childPid: 12, bytes: 16 } as const;
 export const EXEC_BODY = { tid: 0, pid: 4, bytes: 8 } as const;
 export const EXIT_BODY = { tid: 0, pid: 4, bytes: 24 } as const;
-export const COMM_BODY = { tid: 0, pid: 4, command: 8, bytes: 24 } as const;
 const ACK_BODY = { error: 0 } as const;
 
 const CONNECTOR_START = NETLINK_HEADER.bytes;
@@ -32,7 +31,7 @@ export const MESSAGE_BYTES: number = EVENT_START + PROCESS_EVENT.bytes;
 assert(MESSAGE_BYTES === 76, 'the layouts add up to what the kernel sends');
 
 /** enum proc_cn_event: bits of a mask, except the first. */
-const WHAT = { ACK: 0, FORK: 1, EXEC: 2, COMM: 0x200, EXIT: 0x8000_0000 } as const;
+const WHAT = { ACK: 0, FORK: 1, EXEC: 2, EXIT: 0x8000_0000 } as const;
 /** CN_IDX_PROC and CN_VAL_PROC. */
 const PROCESS_CONNECTOR = { idx: 1, val: 1 } as const;
 const NLMSG_DONE = 3;
@@ -48,8 +47,7 @@ export type ProcessEvent =
       /** Equal to `childTid` for a new process. */
       readonly childPid: Pid;
     }
-  | { readonly kind: 'exec' | 'exit'; readonly tid: Tid; readonly pid: Pid }
-  | { readonly kind: 'comm'; readonly tid: Tid; readonly pid: Pid; readonly command: string };
+  | { readonly kind: 'exec' | 'exit'; readonly tid: Tid; readonly pid: Pid };
 
 /** The kernel's answer to a request of ours. */
 export interface ConnectorAck {
@@ -96,18 +94,9 @@ export function parseConnectorMessage(
       return { kind: 'exec', tid, pid };
     case WHAT.EXIT:
       return { kind: 'exit', tid, pid };
-    case WHAT.COMM:
-      return { kind: 'comm', tid, pid, command: readCommand(message) };
     default:
       return undefined;
   }
-}
-
-function readCommand(message: DataView): string {
-  const size = COMM_BODY.bytes - COMM_BODY.command;
-  const bytes = Buffer.from(message.buffer, message.byteOffset + BODY_START + COMM_BODY.command, size);
-  const end = bytes.indexOf(0);
-  return bytes.toString('utf8', 0, end < 0 ? size : end);
 }
 
 /** enum proc_cn_mcast_op. */
@@ -131,7 +120,6 @@ export function subscriptionMessage(operation: 1 | 2, ack: number, isFiltered: b
   message.setUint32(CONNECTOR_START + CONNECTOR_HEADER.ack, ack, true);
   message.setUint16(CONNECTOR_START + CONNECTOR_HEADER.len, bodyBytes, true);
   message.setUint32(EVENT_START, operation, true);
-  if (isFiltered)
-    message.setUint32(EVENT_START + 4, (WHAT.FORK | WHAT.EXEC | WHAT.COMM | WHAT.EXIT) >>> 0, true);
+  if (isFiltered) message.setUint32(EVENT_START + 4, (WHAT.FORK | WHAT.EXEC | WHAT.EXIT) >>> 0, true);
   return new Uint8Array(message.buffer);
 }

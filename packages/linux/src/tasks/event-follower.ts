@@ -3,8 +3,6 @@
  * tells the tracker what it comes to, in order. When events were lost it has /proc searched for the rest.
  */
 import type { Nanoseconds } from '@usertrace/base';
-import type { CommandCache } from './command-cache.ts';
-import type { ProcessEvent } from './connector-messages.ts';
 import type { DescendantSearch } from './descendant-search.ts';
 import { type Birth, type Ending, EventFold } from './event-fold.ts';
 import { isOther, type KnownTask, type KnownTasks, type TaskHooks } from './known-tasks.ts';
@@ -23,7 +21,6 @@ export class EventFollower {
   readonly #port: TaskPort;
   readonly #known: KnownTasks;
   readonly #search: DescendantSearch;
-  readonly #commands: CommandCache;
   readonly #hooks: TaskHooks;
   /** When the last drain began that lost nothing: all events before that have been seen. */
   #drainedAt: Nanoseconds;
@@ -34,14 +31,12 @@ export class EventFollower {
     port: TaskPort,
     known: KnownTasks,
     search: DescendantSearch,
-    commands: CommandCache,
     hooks: TaskHooks,
   ) {
     this.#source = source;
     this.#port = port;
     this.#known = known;
     this.#search = search;
-    this.#commands = commands;
     this.#hooks = hooks;
     this.#drainedAt = port.now();
   }
@@ -84,7 +79,6 @@ export class EventFollower {
       if (overflowed && this.#known.size > 0) isComplete = false;
       else if (isComplete) this.#drainedAt = startedAt;
       for (const event of events) {
-        this.#noteCommand(event);
         // Where events are lost, an unknown parent need not be a stranger.
         if (isComplete && event.kind === 'fork') this.#told.add(event.childTid);
       }
@@ -101,11 +95,6 @@ export class EventFollower {
       if (!hasEnded) break;
     }
     return isComplete;
-  }
-
-  #noteCommand(event: ProcessEvent): void {
-    if (event.kind === 'comm') this.#commands.rename(event.tid, event.command);
-    else if (event.kind === 'exec') this.#commands.expire(event.tid);
   }
 
   #lookAtBirth(birth: Birth): TaskSight | 'ended' | undefined {

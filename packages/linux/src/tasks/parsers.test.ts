@@ -6,7 +6,6 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import {
-  COMM_BODY,
   CONNECTOR_HEADER,
   EXEC_BODY,
   EXIT_BODY,
@@ -149,8 +148,6 @@ describe('parseConnectorMessage()', () => {
       [size('exec'), EXEC_BODY.bytes],
       [body('exit.process_tgid'), EXIT_BODY.pid],
       [size('exit'), EXIT_BODY.bytes],
-      [body('comm.comm'), COMM_BODY.command],
-      [size('comm'), COMM_BODY.bytes],
     ];
     const source = join(folder, 'layout.c');
     const checks = pairs.map(([expression, value]) => `_Static_assert(${expression} == ${value}, "");`);

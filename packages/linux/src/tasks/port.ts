@@ -22,8 +22,6 @@ export interface TaskPort {
   look(tid: Tid): TaskSight | Absence;
   /** The process that a task is a thread of. */
   processOf(tid: Tid): Pid | Absence;
-  /** The name of a task. */
-  commandOf(tid: Tid): string | undefined;
   /** All processes. */
   processes(): readonly Pid[];
   /** All threads of a process. */

@@ -147,7 +147,7 @@ export function readTaskStatus(tid: Tid): TaskStatus | Absence {
 export function readTaskCommand(tid: Tid): { readonly command: string } | Absence {
   const bytes = readTaskFile(`/proc/${tid}/comm`, 0, MAX_FILE_BYTES);
   if (typeof bytes === 'string') return bytes;
-  return { command: bytes.toString('utf8').replace(/\n$/, '') };
+  return { command: bytes.toString('latin1').replace(/\n$/, '') };
 }
 
 /** A system call that a task is in. */

@@ -57,6 +57,7 @@ export class SystemTasks implements TaskPort {
     return typeof status === 'string' ? status : status.pid;
   }
 
+  /** The name of a task (`/proc/TID/comm`), one character a byte, or undefined when it is gone. */
   commandOf(tid: Tid): string | undefined {
     const answer = readTaskCommand(tid);
     return typeof answer === 'string' ? undefined : answer.command;

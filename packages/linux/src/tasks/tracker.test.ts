@@ -195,10 +195,6 @@ class World implements TaskPort, EventSource {
     return this.tasks.get(tid)?.pid ?? 'gone';
   }
 
-  commandOf(tid: Tid): string | undefined {
-    return this.tasks.get(tid)?.memory.image;
-  }
-
   processes(): Pid[] {
     return [...new Set([...this.tasks.values()].map((task) => task.pid))].toSorted((a, b) => a - b);
   }

@@ -8,10 +8,9 @@
  *
  * The server calls `catchUp` before whatever depends on who has registered what, so a child inherits what its parent
  * had when it was made: nothing is registered between two calls without one. It then calls `identify` for the task
- * that asks. One tracker holds its known tasks, the search and the names; it belongs to the serving thread.
+ * that asks. One tracker holds its known tasks and the search; it belongs to the serving thread.
  */
 import type { Pid, Tid } from '@usertrace/base';
-import { CommandCache } from './command-cache.ts';
 import { DescendantSearch } from './descendant-search.ts';
 import { EventFollower } from './event-follower.ts';
 import { isOther, type KnownTask, KnownTasks, type Newcomer, type TaskHooks } from './known-tasks.ts';
@@ -42,7 +41,6 @@ export class TaskTracker {
   readonly #search: DescendantSearch;
   /** Undefined without the connector. */
   readonly #follower: EventFollower | undefined;
-  readonly #commands: CommandCache;
   /** Where `#takeSome` goes on. */
   #turn: MapIterator<KnownTask> = this.#known.all();
   /** Found since the last `#settle`, or to be looked at by it for another reason. */
@@ -57,7 +55,6 @@ export class TaskTracker {
   constructor(port: TaskPort, source: EventSource | undefined, sink: TaskSink) {
     this.#port = port;
     this.#sink = sink;
-    this.#commands = new CommandCache(port);
     const hooks: TaskHooks = {
       hasInheritance: (task) => this.#hasInheritance(task),
       born: (newcomer) => this.#bear(newcomer),
@@ -65,7 +62,7 @@ export class TaskTracker {
     };
     this.#search = new DescendantSearch(port, this.#known, hooks);
     if (source !== undefined)
-      this.#follower = new EventFollower(source, port, this.#known, this.#search, this.#commands, hooks);
+      this.#follower = new EventFollower(source, port, this.#known, this.#search, hooks);
   }
 
   /** How many tasks are followed. */
@@ -107,16 +104,6 @@ export class TaskTracker {
     if (task === undefined) return undefined;
     task.registrations.version = ++this.#registrationVersion;
     return { tid, pid: task.pid, startTicks: sight.startTicks };
-  }
-
-  /**
-   * The name of a task, for the trace's TASK column: not older than 0.1 s, or the last one it had if it is gone.
-   *
-   * @param tid the task
-   * @returns undefined when it was never seen
-   */
-  commandOf(tid: Tid): string | undefined {
-    return this.#commands.commandOf(tid);
   }
 
   #introduce(tid: Tid, sight: TaskSight): KnownTask | undefined {

@@ -18,15 +18,26 @@ export function dynamicEventsFile(top: TraceInstance, domain: UserEvents, ports:
     mode: FILE_MODE.readWrite,
     read: () => domain.dynamicEventsText(),
     opening: (mode, caller) => {
+      ports.sweep();
       if (!mode.writable || !mode.truncate) return undefined;
       return removeAll(domain, ports.requester(caller));
     },
-    write: taking((written, caller) => runCommands(domain, ports.requester(caller), written)),
+    write: taking((written, caller) => {
+      ports.sweep();
+      return runCommands(domain, ports.requester(caller), written);
+    }),
   });
 }
 
-export function userEventsStatusFile(top: TraceInstance, domain: UserEvents): FileNode {
-  return controlFile(top, { mode: FILE_MODE.read, read: () => domain.statusText() });
+export function userEventsStatusFile(top: TraceInstance, domain: UserEvents, ports: TreePorts): FileNode {
+  return controlFile(top, {
+    mode: FILE_MODE.read,
+    opening: () => {
+      ports.sweep();
+      return undefined;
+    },
+    read: () => domain.statusText(),
+  });
 }
 
 /**

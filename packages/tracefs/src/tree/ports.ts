@@ -7,4 +7,6 @@ import type { Caller } from '../node.ts';
 export interface TreePorts extends InstancePorts {
   /** Who sent a request, as the domain wants to know it. */
   requester(caller: Caller): Requester;
+  /** Makes sure of the tasks that are still there: for answers that depend on who has ended. */
+  sweep(): void;
 }

@@ -79,7 +79,7 @@ export class TraceTree {
       }),
       saved_tgids: textFile(top, () => this.#tasks.processesText()),
       user_events_data: userEventsData,
-      user_events_status: userEventsStatusFile(top, domain),
+      user_events_status: userEventsStatusFile(top, domain, ports),
       user_events_unsettled: userEventsUnsettledFile(top, domain),
     });
   }

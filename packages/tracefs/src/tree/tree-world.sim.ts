@@ -135,6 +135,7 @@ export class TreeWorld {
         commandOf: (tid) => this.commands.get(tid),
         processOf: (tid) => Pid(tid - 1),
         requester: ({ tid, uid }) => requester(tid, uid),
+        sweep: () => {},
       },
     });
   }

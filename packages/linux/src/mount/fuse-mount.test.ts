@@ -1,0 +1,74 @@
+import { accessSync, constants, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { ERRNO } from '@usertrace/base';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { libc } from '../bindings.ts';
+import { readDescriptor } from '../descriptor.ts';
+import { mountFuse } from './fuse-mount.ts';
+import { MountError } from './mount-error.ts';
+import { mountedAt } from './mount-table.ts';
+
+const OPTIONS = { rootMode: 0o755, allowOther: false };
+const MNT_DETACH = 2;
+
+function maySeeFuse(): boolean {
+  try {
+    accessSync('/dev/fuse', constants.R_OK | constants.W_OK);
+    return libc().geteuid() === 0;
+  } catch {
+    return false;
+  }
+}
+const canMount = maySeeFuse();
+if (!canMount) console.warn('skipped: mounting needs root and /dev/fuse');
+
+let directory = '';
+beforeEach(() => {
+  directory = mkdtempSync(join(tmpdir(), 'usertrace test-'));
+});
+afterEach(() => {
+  while (libc().umount2(directory, MNT_DETACH) === 0);
+  rmSync(directory, { recursive: true });
+});
+
+describe.skipIf(!canMount)('mountFuse()', () => {
+  it('mounts, so that the first request to read is FUSE_INIT, and unmounts', () => {
+    const descriptors = readdirSync('/proc/self/fd').length;
+    const mount = mountFuse(directory, OPTIONS);
+    expect(mountedAt(directory)).toEqual({
+      mountPoint: directory,
+      type: 'fuse.usertrace',
+      source: 'usertrace',
+    });
+    const request = Buffer.alloc(1 << 17);
+    expect(readDescriptor(mount.fd, request, request.length)).toBe(request.readUInt32LE(0));
+    expect(request.readUInt32LE(4)).toBe(26);
+    expect(readDescriptor(mount.fd, request, request.length)).toBe(-ERRNO.EAGAIN);
+    mount.unmount();
+    mount.close();
+    expect(mountedAt(directory)).toBeUndefined();
+    expect(readdirSync('/proc/self/fd').length).toBe(descriptors);
+  });
+
+  it('takes off what a crashed server left there', () => {
+    for (let i = 0; i < 2; i++) mountFuse(directory, OPTIONS).close();
+    expect(() => statSync(directory)).toThrow('ENOTCONN');
+    const mount = mountFuse(directory, OPTIONS);
+    mount.unmount();
+    mount.close();
+    expect(mountedAt(directory)).toBeUndefined();
+    expect(statSync(directory).isDirectory()).toBe(true);
+  });
+});
+
+describe('mountFuse()', () => {
+  it('says what is wrong with the directory', () => {
+    const missing = join(directory, 'missing');
+    expect(() => mountFuse(missing, OPTIONS)).toThrow(MountError);
+    expect(() => mountFuse(missing, OPTIONS)).toThrow(`mkdir -p "${missing}"`);
+    const file = join(directory, 'file');
+    writeFileSync(file, '');
+    expect(() => mountFuse(file, OPTIONS)).toThrow('ENOTDIR');
+  });
+});
