@@ -53,6 +53,7 @@ export interface Libc {
   clone(entry: Pointer, stackTop: Pointer, flags: number, argument: Pointer): number;
   waitpid(pid: number, status: Pointer, options: number): number;
   kill(pid: number, signal: number): number;
+  prlimit(pid: number, resource: number, wanted: Pointer, former: Pointer): number;
   sched_getcpu(): number;
   clock_gettime(clock: number, time: Pointer): number;
   getuid(): number;
@@ -100,6 +101,7 @@ const PROTOTYPES = {
   clone: 'int clone(void *, void *, int, void *)',
   waitpid: 'int waitpid(int, void *, int)',
   kill: 'int kill(int, int)',
+  prlimit: 'int prlimit(int, int, const void *, void *)',
   sched_getcpu: 'int sched_getcpu()',
   clock_gettime: 'int clock_gettime(int, void *)',
   getuid: 'uint32_t getuid()',

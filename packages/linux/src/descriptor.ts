@@ -87,3 +87,13 @@ export function setNonBlocking(fd: number): void {
   const flags = checked(libc().fcntl(fd, F.GETFL, 0), `read the flags of descriptor ${fd}`);
   checked(libc().fcntl(fd, F.SETFL, flags | O.NONBLOCK), `make descriptor ${fd} non-blocking`);
 }
+
+/** RLIMIT_NOFILE (asm-generic/resource.h). */
+const RLIMIT_NOFILE = 7;
+
+/** How many descriptors this process may have open. Node raised the limit as far as it goes when it started. */
+export function descriptorLimit(): number {
+  const limits = new BigUint64Array(2);
+  checked(libc().prlimit(0, RLIMIT_NOFILE, null, limits), 'read the limit on open files');
+  return Number(limits[0]);
+}

@@ -14,6 +14,7 @@ export {
 export { CLOCK_ID, clockTime, MONOTONIC_EPOCH_NS, monotonicNow } from './clock.ts';
 export {
   closeDescriptor,
+  descriptorLimit,
   O,
   openDescriptor,
   readDescriptor,

@@ -11,11 +11,12 @@
  */
 
 import { availableParallelism } from 'node:os';
-import { Cpu, ErrnoError, Nanoseconds, type Pid, type Tid } from '@usertrace/base';
+import { Cpu, ErrnoError, Nanoseconds, type Pid, type Tid, Uid } from '@usertrace/base';
 import {
   type AddressSpaceHandle,
   adoptProcessConnector,
   clockTime,
+  descriptorLimit,
   type FuseMount,
   isInUserNamespace,
   libc,
@@ -44,10 +45,8 @@ export interface ServerOptions {
   readonly mount: string;
   /** Permission bits of the tree's root directory; 0700 when left out, so that only the owner gets in. */
   readonly mode?: number;
-  /** How many events may exist; 32,768 when left out. */
+  /** How many events may exist; 32,768 when left out. Users other than the server's own may make a quarter. */
   readonly maxEvents?: number;
-  /** How many events a user other than the server's own may have made; a quarter of all when left out. */
-  readonly maxEventsPerUser?: number;
   /** An inherited subscription to the process connector, for a server that may not make one itself. */
   readonly processConnectorFd?: number;
 }
@@ -102,9 +101,11 @@ class Server implements RunningServer {
   constructor(options: ServerOptions) {
     this.mount = options.mount;
     const events = options.maxEvents ?? DEFAULT_MAX_EVENTS;
+    const addressSpaces = addressSpaceLimit();
     this.#domain = new UserEvents(
       { memory: this.#memoryOfTasks(), deferred: this.#reactor },
-      { events, eventsPerUser: options.maxEventsPerUser ?? events },
+      { events, eventsPerUser: events, addressSpaces, addressSpacesPerUser: addressSpaces },
+      Uid(process.getuid?.() ?? 0),
     );
     this.#connector = processConnector(options.processConnectorFd);
     this.#tracker = new TaskTracker(this.#tasks, this.#connector, this.#domain);
@@ -228,6 +229,17 @@ class Server implements RunningServer {
     this.#tracker.catchUp();
     return this.#tracker.identify(caller.tid) === undefined ? undefined : requester(caller);
   }
+}
+
+/** Descriptors kept for the connection, requests under way, and whatever Node opens. */
+const SPARE_DESCRIPTORS = 512;
+/** An address space is held open by its mem and maps files, and its process by a pidfd. */
+const DESCRIPTORS_PER_ADDRESS_SPACE = 3;
+
+/** How many address spaces the server's descriptors suffice for. */
+function addressSpaceLimit(): number {
+  const forAddressSpaces = descriptorLimit() - SPARE_DESCRIPTORS;
+  return Math.max(1, Math.floor(forAddressSpaces / DESCRIPTORS_PER_ADDRESS_SPACE));
 }
 
 /** The domain's view of a caller; capabilities are read only where they matter. */

@@ -7,7 +7,7 @@
  * registration makes a second record of the same memory.
  */
 
-import type { Tid } from '@usertrace/base';
+import type { Tid, Uid } from '@usertrace/base';
 import { AddressSpace, type AddressSpaceOwner } from './address-space.ts';
 import type { Accounts, Limits } from './limits.ts';
 import type { DeferredWork, MemoryPort, Requester } from './ports.ts';
@@ -64,7 +64,7 @@ export class AddressSpaces implements AddressSpaceOwner {
     const { tid, uid } = requester;
     const current = this.current(tid);
     if (current !== undefined) return current.hasMemory ? current : undefined;
-    if (!this.#accounts.charge(uid, 'addressSpacesPerUser')) return undefined;
+    if (!this.#charge(uid)) return undefined;
     const space = new AddressSpace(this, this.#memory, this.#deferred, tid, uid);
     if (!space.hasMemory) {
       this.#accounts.refund(uid, 'addressSpacesPerUser');
@@ -85,7 +85,7 @@ export class AddressSpaces implements AddressSpaceOwner {
       return;
     }
     const { uid } = parentSpace;
-    if (!this.#accounts.charge(uid, 'addressSpacesPerUser')) return;
+    if (!this.#charge(uid)) return;
     const space = new AddressSpace(this, this.#memory, this.#deferred, child, uid);
     this.#all.add(space);
     this.#join(child, space);
@@ -115,6 +115,11 @@ export class AddressSpaces implements AddressSpaceOwner {
 
   refundEnabler(space: AddressSpace): void {
     this.#accounts.refund(space.uid, 'enablersPerUser');
+  }
+
+  /** Counts an address space, if the bounds leave room for it. */
+  #charge(uid: Uid): boolean {
+    return this.#all.size < this.#limits.addressSpaces && this.#accounts.charge(uid, 'addressSpacesPerUser');
   }
 
   #join(tid: Tid, space: AddressSpace): void {

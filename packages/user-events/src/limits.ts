@@ -2,7 +2,10 @@
 
 import { assert, type Uid } from '@usertrace/base';
 
-/** The bounds of the domain. */
+/**
+ * The bounds of the domain. Those of a user are for the user whose system it is; every other one may have a quarter, so
+ * that none of them can take everything.
+ */
 export interface Limits {
   /** Events at a time: EMFILE. The kernel's `user_events_max`. */
   readonly events: number;
@@ -12,7 +15,9 @@ export interface Limits {
   readonly filesPerUser: number;
   /** Events one file refers to: ENOMEM. */
   readonly referencesPerFile: number;
-  /** Address spaces of one user: ENOMEM; a fork beyond it inherits nothing. */
+  /** Address spaces at a time: ENOMEM; a fork beyond it inherits nothing. */
+  readonly addressSpaces: number;
+  /** Address spaces of one user: likewise. */
   readonly addressSpacesPerUser: number;
   /** Enable bits registered in one address space: ENOMEM. */
   readonly enablersPerAddressSpace: number;
@@ -26,6 +31,7 @@ export const DEFAULT_LIMITS: Limits = {
   eventsPerUser: 32_768,
   filesPerUser: 65_536,
   referencesPerFile: 32_768,
+  addressSpaces: 65_536,
   addressSpacesPerUser: 65_536,
   enablersPerAddressSpace: 65_536,
   enablersPerUser: 1_048_576,
@@ -37,10 +43,13 @@ type Account = Record<Countable, number>;
 /** What each user has. Users who have nothing are forgotten. */
 export class Accounts {
   readonly #limits: Limits;
+  readonly #owner: Uid;
   readonly #accounts = new Map<Uid, Account>();
 
-  constructor(limits: Limits) {
+  /** @param owner the user whose system it is */
+  constructor(limits: Limits, owner: Uid) {
     this.#limits = limits;
+    this.#owner = owner;
   }
 
   /**
@@ -50,7 +59,8 @@ export class Accounts {
    */
   charge(uid: Uid, what: Countable, count = 1): boolean {
     const account = this.#accounts.get(uid) ?? emptyAccount();
-    if (account[what] + count > this.#limits[what]) return false;
+    const bound = uid === this.#owner ? this.#limits[what] : Math.ceil(this.#limits[what] / 4);
+    if (account[what] + count > bound) return false;
     account[what] += count;
     this.#accounts.set(uid, account);
     return true;

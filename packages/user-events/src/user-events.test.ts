@@ -26,6 +26,7 @@ function system(limits: Partial<Limits> = {}) {
       },
     },
     limits,
+    ALICE,
   );
   const addTask = (tid: number, memory = new SimulatedMemory()): SimulatedMemory => {
     memory.map(Address(START), 1);
@@ -124,6 +125,27 @@ describe('UserEventFile.register()', () => {
     domain.taskExited(Tid(1));
     settle();
     expect(domain.events.size).toBe(0);
+  });
+
+  it('leaves a user other than the owner a quarter', () => {
+    const { addTask, open, settle } = system({ eventsPerUser: 8 });
+    addTask(1);
+    const file = open(BOB);
+    const answers = ['one', 'two', 'three'].map((name, word) => {
+      const answer = register(file, requester(1, BOB), word, name);
+      settle();
+      return answer;
+    });
+    expect(answers).toEqual([[{ writeIndex: 0 }], [{ writeIndex: 1 }], ['EMFILE']]);
+  });
+
+  it('keeps to the bound on address spaces', () => {
+    const { addTask, open, settle } = system({ addressSpaces: 1 });
+    addTask(1);
+    addTask(2);
+    register(open(), requester(1), 0, 'one');
+    settle();
+    expect(register(open(BOB), requester(2, BOB), 0, 'two')).toEqual(['ENOMEM']);
   });
 
   it("leaves other users their share when one's is used up", () => {

@@ -6,7 +6,7 @@
  */
 
 import { skipSpaces, splitWords } from '@usertrace/abi';
-import { type Address, assert, type ErrnoName, type Tid, type Uid } from '@usertrace/base';
+import { type Address, assert, type ErrnoName, type Tid, Uid } from '@usertrace/base';
 import { AddressSpaces } from './address-spaces.ts';
 import type { WordState } from './enabler.ts';
 import { EVENT_ID_COUNT } from './event-ids.ts';
@@ -36,11 +36,16 @@ export class UserEvents {
   /**
    * @param ports the outside world
    * @param limits bounds that differ from {@link DEFAULT_LIMITS}
+   * @param owner the user whose system it is; others may have less
    */
-  constructor(ports: { memory: MemoryPort; deferred: DeferredWork }, limits: Partial<Limits> = {}) {
+  constructor(
+    ports: { memory: MemoryPort; deferred: DeferredWork },
+    limits: Partial<Limits> = {},
+    owner: Uid = Uid(0),
+  ) {
     const all = { ...DEFAULT_LIMITS, ...limits };
     assert(all.events <= EVENT_ID_COUNT, `at most ${EVENT_ID_COUNT} events have an id`);
-    const accounts = new Accounts(all);
+    const accounts = new Accounts(all, owner);
     this.#surroundings = {
       limits: all,
       accounts,

@@ -24,13 +24,8 @@ const SIG_SETMASK = 2;
 const SIGNAL_SET_BYTES = 8;
 const FUTEX_WAKE_PRIVATE = 1 | 128;
 
-/**
- * A killed task is gone in microseconds, once it has a CPU. If it sleeps for so long instead, it sleeps
- * uninterruptibly.
- */
-const DEATH_SLEEP_NS = 2_000_000;
-/** The longest wait for a killed task that has no CPU. */
-const DEATH_NS = 50_000_000;
+/** A killed task that has a CPU is gone in microseconds. So long it is waited for. */
+const DEATH_NS = 200_000;
 
 /**
  * Executors that do not die, because an access cannot be killed: it waits for a page of a file system that does not
@@ -115,17 +110,18 @@ export class Executors {
     return executor;
   }
 
-  /**
-   * Kills one.
-   *
-   * @returns whether it is dead. If not, the access it is in cannot be killed: it may still take effect, but nothing
-   * will follow it
-   */
-  kill(executor: Executor): boolean {
+  /** Kills one. `isDead` tells whether it is dead yet: it may lack a CPU, or be in an access that cannot be killed. */
+  kill(executor: Executor): void {
     this.#alive.delete(executor);
     this.#undead.add(executor);
     libc().kill(executor.pid, SIGKILL);
-    this.#awaitDeath(executor);
+    const givenUpNs = monotonicNow() + DEATH_NS;
+    while (!this.isDead(executor) && monotonicNow() < givenUpNs);
+  }
+
+  /** Whether a killed executor is dead: then its access has ended. */
+  isDead(executor: Executor): boolean {
+    this.#bury();
     return !this.#undead.has(executor);
   }
 
@@ -135,20 +131,6 @@ export class Executors {
     this.#bury();
     for (const arena of this.#freeArenas) arena.release();
     this.#freeArenas.length = 0;
-  }
-
-  #awaitDeath(executor: Executor): void {
-    const killedNs = monotonicNow();
-    let runnableNs: number = killedNs;
-    for (let nowNs: number = killedNs; nowNs - killedNs < DEATH_NS; nowNs = monotonicNow()) {
-      this.#bury();
-      if (!this.#undead.has(executor)) return;
-      if (nowNs - killedNs < DEATH_SLEEP_NS / 4) continue;
-      if (executor.isRunnable()) runnableNs = nowNs;
-      if (nowNs - runnableNs >= DEATH_SLEEP_NS) return;
-      // This thread may hold the CPU that it needs.
-      libc().poll(null, 0, 1);
-    }
   }
 
   #bury(): void {

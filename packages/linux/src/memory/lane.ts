@@ -30,8 +30,11 @@ export interface LaneRules {
   readonly spinNs: number;
   /** Called before an operation is submitted: false if it was taken care of otherwise. */
   admits(operation: Operation): boolean;
-  /** Called with the operation that took too long, and whether its executor could be killed. */
-  expired(operation: Operation, isDead: boolean): void;
+  /**
+   * Called with the operation that took too long. Its executor was killed; `isDead` tells whether it is dead yet, which
+   * ends the operation.
+   */
+  expired(operation: Operation, isDead: () => boolean): void;
 }
 
 /** A lane. `dispose` is the last call. */
@@ -67,6 +70,12 @@ export class Lane {
   /** Puts an operation behind all others. */
   enqueue(operation: Operation): void {
     this.#waiting.push(operation);
+    this.schedule();
+  }
+
+  /** Puts operations before all others that were not submitted, in their order. */
+  enqueueFirst(operations: readonly Operation[]): void {
+    this.#waiting.putBack(operations);
     this.schedule();
   }
 
@@ -178,21 +187,21 @@ export class Lane {
 
   #expire(): void {
     const late = this.#submitted[0];
-    const isDead = this.#abandonExecutor();
+    const killed = this.#executor;
+    this.#abandonExecutor();
     const remaining = this.#submitted;
     this.#submitted = [];
     for (const operation of remaining) operation.space.letGo();
     // It may have been completed at the last moment.
-    const isLate = late !== undefined && late === remaining[0];
+    const isLate = killed !== undefined && late !== undefined && late === remaining[0];
     this.#waiting.putBack(isLate ? remaining.slice(1) : remaining);
-    if (isLate) this.#rules.expired(late, isDead);
+    if (isLate) this.#rules.expired(late, () => this.#executors.isDead(killed));
   }
 
-  /** Kills the executor, and settles what it had completed. Returns whether it is dead. */
-  #abandonExecutor(): boolean {
-    const isDead = this.#executor === undefined || this.#executors.kill(this.#executor);
+  /** Kills the executor, and settles what it had completed. */
+  #abandonExecutor(): void {
+    if (this.#executor !== undefined) this.#executors.kill(this.#executor);
     this.#collect();
     this.#executor = undefined;
-    return isDead;
   }
 }

@@ -46,7 +46,7 @@ class Target {
     { detached: true },
   );
   readonly #lines = createInterface({ input: this.#child.stdout })[Symbol.asyncIterator]();
-  readonly #exit = new Promise((resolve) => this.#child.once('exit', resolve));
+  readonly #exit = new Promise((resolve) => this.#child.once('close', resolve));
   readonly #places = new Map<string, bigint>();
 
   static async start(): Promise<Target> {
@@ -243,13 +243,16 @@ describe.skipIf(!hasCompiler).each([{ hasMappingQuery: true }, { hasMappingQuery
         expect(await world.store(otherSpace, other.at('word'), 0, true)).toBe('stored');
         await target.stopServer();
         const startedNs = monotonicNow();
+        let isSettled = false;
         const stuck = Promise.all([
           world.store(space, target.at('stuck'), 1, true),
           world.store(space, target.at('word'), 1, true),
           world.store(space, target.at('stuck'), 1, false),
-        ]);
+        ]).finally(() => {
+          isSettled = true;
+        });
         expect(await world.store(otherSpace, other.at('word'), 1, true)).toBe('stored');
-        expect(monotonicNow() - startedNs).toBeLessThan(90e6);
+        expect(isSettled).toBe(false);
         expect(await stuck).toEqual(['late', 'stored', 'late']);
         expect(monotonicNow() - startedNs).toBeGreaterThan(200e6);
         expect(await world.store(space, target.at('word'), 1, false)).toBe('stored');
@@ -264,14 +267,17 @@ describe.skipIf(!hasCompiler).each([{ hasMappingQuery: true }, { hasMappingQuery
         const otherSpace = world.open(other);
         expect(await world.store(otherSpace, other.at('word'), 0, true)).toBe('stored');
         const startedNs = monotonicNow();
+        let isSettled = false;
         const stuck = Promise.all([
           world.store(space, target.at('stuck'), 1, true),
           world.store(space, target.at('stuck'), 1, false),
-        ]);
+        ]).finally(() => {
+          isSettled = true;
+        });
         expect(await world.store(otherSpace, other.at('word'), 1, true)).toBe('stored');
-        expect(monotonicNow() - startedNs).toBeLessThan(80e6);
+        expect(isSettled).toBe(false);
         expect(await stuck).toEqual(['late', 'late']);
-        expect(monotonicNow() - startedNs).toBeLessThan(800e6);
+        expect(monotonicNow() - startedNs).toBeGreaterThan(100e6);
         expect(await world.read(space, target.at('stuck'), 1)).toBe('late');
         expect(world.memory.isAlive(space)).toBe(true);
         expect(await world.store(otherSpace, other.at('word'), 2, true)).toBe('stored');
@@ -335,7 +341,8 @@ describe.skipIf(!hasCompiler)('RemoteMemory', () => {
         world.memory.close(space);
       });
     expect(descriptorCount()).toBe(count);
-    expect(executorsOf(process.pid)).toEqual([]);
+    // One that waited for the stuck page dies when the kernel has noticed that its server is dead.
+    while (executorsOf(process.pid).length > 0) await turn();
   });
 
   it.skipIf(!isBuilt)('takes the executor along when the server is killed (needs the build)', async () => {

@@ -6,9 +6,8 @@
  * suspect, go to the patient lane, one at a time, where each may take `PATIENT_NS` and is then settled as late. So a
  * hung page delays operations of others by `PROMPT_NS` once. Operations of one address space keep their order.
  *
- * A late operation is dead: its executor was killed. Only if that waits uninterruptibly, for a page of a file system
- * that does not answer, may the operation still take effect; then nothing else is tried in that address space, so that
- * each can hold up one executor at most, and no later store is overtaken.
+ * A late operation is dead: its executor was killed. Only one that waits uninterruptibly, for a page of a file system
+ * that does not answer, cannot be ended; then nothing else is tried in that address space (dying-accesses.ts).
  *
  * Writes have the effect that the kernel's own user_events has: only where the program itself may write.
  */
@@ -20,6 +19,7 @@ import { EventFd } from '../event-fd.ts';
 import type { Cancellable, Reactor } from '../reactor/reactor.ts';
 import { AddressSpace } from './address-space.ts';
 import { SLOTS } from './arena.ts';
+import { DyingAccesses } from './dying-accesses.ts';
 import { Executors } from './executor.ts';
 import { Lane } from './lane.ts';
 import { MappingReader } from './mapping-reader.ts';
@@ -60,6 +60,7 @@ export class RemoteMemory {
   readonly #executors: Executors;
   readonly #promptLane: Lane;
   readonly #patientLane: Lane;
+  readonly #dying: DyingAccesses;
   readonly #mappingReader: MappingReader | undefined;
 
   /** @param reactor of the thread that uses this object */
@@ -73,8 +74,7 @@ export class RemoteMemory {
       admits: (operation) => this.#admitsPromptly(operation),
       expired: (operation, isDead) => {
         operation.space.suspect();
-        if (isDead) this.#putAside(operation);
-        else giveUp(operation);
+        this.#dying.await(operation, isDead, () => this.#patientLane.enqueueFirst([suspected(operation)]));
       },
     });
     this.#patientLane = new Lane(reactor, this.#executors, {
@@ -84,10 +84,10 @@ export class RemoteMemory {
       admits: (operation) => this.#admitsSuspect(operation),
       expired: (operation, isDead) => {
         operation.space.suspect();
-        if (isDead) operation.settle(LATE, new Uint8Array());
-        else giveUp(operation);
+        this.#dying.await(operation, isDead, () => operation.settle(LATE, new Uint8Array()));
       },
     });
+    this.#dying = new DyingAccesses(reactor, (operations) => this.#patientLane.enqueueFirst(operations));
     this.#watch = reactor.watch(this.#completion.fd, () => {
       this.#completion.clear();
       this.#promptLane.schedule();
@@ -193,6 +193,7 @@ export class RemoteMemory {
   dispose(): void {
     this.#promptLane.dispose();
     this.#patientLane.dispose();
+    this.#dying.dispose();
     this.#executors.dispose();
     this.#watch.cancel();
     this.#completion.close();
@@ -216,27 +217,17 @@ export class RemoteMemory {
   #admitsPromptly(operation: Operation): boolean {
     if (settledAtOnce(operation)) return false;
     if (!operation.space.isSuspect) return true;
-    this.#putAside(operation);
+    this.#patientLane.enqueue(suspected(operation));
     return false;
-  }
-
-  #putAside(operation: Operation): void {
-    const { space } = operation;
-    space.holdSuspect();
-    this.#patientLane.enqueue({
-      ...operation,
-      settle: (result, buffer) => {
-        space.letGoSuspect();
-        operation.settle(result, buffer);
-      },
-    });
   }
 
   #admitsSuspect(operation: Operation): boolean {
     if (settledAtOnce(operation)) return false;
-    if (monotonicNow() - operation.wantedNs <= MAX_SUSPECT_WAIT_NS) return true;
-    operation.settle(LATE, new Uint8Array());
-    return false;
+    if (monotonicNow() - operation.wantedNs > MAX_SUSPECT_WAIT_NS) {
+      operation.settle(LATE, new Uint8Array());
+      return false;
+    }
+    return !this.#dying.postpones(operation);
   }
 }
 
@@ -267,12 +258,20 @@ function newOperation(
   };
 }
 
-/** Settles an operation that cannot be killed as late, and lets no other of the address space follow it. */
-function giveUp(operation: Operation): void {
-  operation.space.forsake();
-  operation.settle(LATE, new Uint8Array());
+/** An operation that keeps its address space suspect until it is settled. */
+function suspected(operation: Operation): Operation {
+  const { space } = operation;
+  space.holdSuspect();
+  return {
+    ...operation,
+    settle: (result, buffer) => {
+      space.letGoSuspect();
+      operation.settle(result, buffer);
+    },
+  };
 }
 
+/** Settles what cannot be done any more. */
 function settledAtOnce(operation: Operation): boolean {
   const { isClosed, isForsaken } = operation.space;
   if (isClosed) operation.settle(0, new Uint8Array());

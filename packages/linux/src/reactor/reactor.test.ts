@@ -105,13 +105,13 @@ describe('Reactor.defer()', () => {
     await running((reactor) => {
       const again = (): void => {
         rounds += 1;
+        if (rounds === 3) event.signal();
         reactor.defer(again);
       };
       reactor.defer(again);
       reactor.watch(event.fd, () => reactor.stop());
-      reactor.after(Nanoseconds(1e6), () => event.signal());
     });
-    expect(rounds).toBeGreaterThan(1);
+    expect(rounds).toBeLessThan(10);
   });
 });
 
@@ -155,7 +155,8 @@ describe('Reactor.serve()', () => {
       });
       reactor.after(Nanoseconds(50e6), () => reactor.stop());
     });
-    expect(asked).toBeLessThan(20);
+    // Asking all the time would be some 25,000 times.
+    expect(asked).toBeLessThan(500);
   });
 });
 
