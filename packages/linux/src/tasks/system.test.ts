@@ -321,14 +321,15 @@ for (const { name, isConnected, refusal } of MODES) {
     });
 
     it.skipIf(!hasSetarch)(
-      'tells images apart that are at the same addresses, without randomization',
+      'without randomization, follows a fork and an exec by events only, and invents nothing without',
       async () => {
         maker.end();
         maker = new Maker(['setarch', '--addr-no-randomize', program]);
         await register();
         const child = await maker.makeOne('fork');
         tracker.catchUp();
-        expect([...sink.spaces.keys()]).toEqual([maker.tid, child]);
+        expect([...sink.spaces.keys()]).toEqual(isConnected ? [maker.tid, child] : [maker.tid]);
+        if (!isConnected) return;
         await maker.make('exec');
         tracker.catchUp();
         expect([...sink.spaces.keys()]).toEqual([child]);
