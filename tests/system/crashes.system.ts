@@ -4,11 +4,22 @@ import { describe, expect, test } from 'vitest';
 import type { Child } from '../support/child.ts';
 import { childrenOf, isMounted, type Server } from '../support/server.ts';
 import { delay, until } from '../support/wait.ts';
-import { endedWithin, needs, runProgram, SERVER_NEEDS, startProgram, startServer } from './fixture.ts';
+import {
+  CAMPAIGN_TIMEOUT_MS,
+  SCALE,
+  SERVER_NEEDS,
+  endedWithin,
+  needs,
+  runProgram,
+  startProgram,
+  startServer,
+} from './fixture.ts';
 
 const NO_HANG_MS = 5_000;
 const STORM_STOPPED = 4;
-const KILL_ROUNDS = 15;
+const KILL_ROUNDS = 15 * SCALE;
+/** Rounds in which the server is killed, each a little later in the stream of calls. */
+const SERVER_KILL_ROUNDS = 3 * SCALE;
 
 async function startStorms(server: Server, kind: 'write' | 'ioctl', count: number): Promise<Child[]> {
   const storms: Child[] = [];
@@ -48,21 +59,31 @@ describe('the end of a server', () => {
       expect(await endedWithin(storm, NO_HANG_MS)).toMatchObject({ status: STORM_STOPPED });
   });
 
-  test('kill -9 of serve gives every caller an error, and the next one starts at the same folder', async (context) => {
-    needs(context, ...SERVER_NEEDS);
-    const server = await startServer();
-    const storms = [...(await startStorms(server, 'write', 4)), ...(await startStorms(server, 'ioctl', 2))];
-    await server.crash();
-    for (const storm of storms) {
-      expect(await endedWithin(storm, NO_HANG_MS)).toMatchObject({ status: STORM_STOPPED });
-      expect(storm.lines.at(-1)).toMatch(/^stopped (ENOTCONN|ECONNABORTED|EIO)$/);
-    }
+  test(
+    'kill -9 of serve gives every caller an error, and the next one starts at the same folder',
+    async (context) => {
+      needs(context, ...SERVER_NEEDS);
+      let server = await startServer();
+      for (let round = 0; round < SERVER_KILL_ROUNDS; round++) {
+        const storms = [
+          ...(await startStorms(server, 'write', 4)),
+          ...(await startStorms(server, 'ioctl', 2)),
+        ];
+        await delay(round % 20);
+        await server.crash();
+        for (const storm of storms) {
+          expect(await endedWithin(storm, NO_HANG_MS)).toMatchObject({ status: STORM_STOPPED });
+          expect(storm.lines.at(-1)).toMatch(/^stopped (ENOTCONN|ECONNABORTED|EIO)$/);
+        }
 
-    const successor = await startServer({ root: server.root });
-    expect(await successor.read('user_events_status')).toContain('Active: 0');
-    const { stdout } = await runProgram('register-once', successor.root, '0', 'after_crash u32 value');
-    expect(stdout).toBe('index 0\n');
-  });
+        server = await startServer({ root: server.root });
+        expect(await server.read('user_events_status')).toContain('Active: 0');
+        const { stdout } = await runProgram('register-once', server.root, '0', 'after_crash u32 value');
+        expect(stdout).toBe('index 0\n');
+      }
+    },
+    CAMPAIGN_TIMEOUT_MS,
+  );
 });
 
 describe('the processes of a server that access memory', () => {
@@ -90,23 +111,27 @@ describe('the processes of a server that access memory', () => {
 
 describe('the end of programs', () => {
   for (const kind of ['write', 'ioctl'] as const) {
-    test(`kill -9 in the middle of ${kind} leaves nothing behind`, async (context) => {
-      needs(context, ...SERVER_NEEDS);
-      const server = await startServer();
-      const before = server.footprint();
-      for (let round = 0; round < KILL_ROUNDS; round++) {
-        const storms = await startStorms(server, kind, 2);
-        await delay(round); // a different moment in the stream of calls each time
-        await Promise.all(storms.map((storm) => storm.kill()));
-      }
-      for (const event of kind === 'write' ? ['storm_write_0', 'storm_write_1'] : []) {
-        await server.enable(`user_events/${event}`, '0');
-      }
-      await until('all events are gone', async () =>
-        (await server.read('user_events_status')).includes('Active: 0'),
-      );
-      await until('the descriptors are closed', () => server.footprint().descriptors <= before.descriptors);
-      expect((await runProgram('register-once', server.root, '0', 'alive')).stdout).toBe('index 0\n');
-    });
+    test(
+      `kill -9 in the middle of ${kind} leaves nothing behind`,
+      async (context) => {
+        needs(context, ...SERVER_NEEDS);
+        const server = await startServer();
+        const before = server.footprint();
+        for (let round = 0; round < KILL_ROUNDS; round++) {
+          const storms = await startStorms(server, kind, 2);
+          await delay(round % 20); // a different moment in the stream of calls each time
+          await Promise.all(storms.map((storm) => storm.kill()));
+        }
+        for (const event of kind === 'write' ? ['storm_write_0', 'storm_write_1'] : []) {
+          await server.enable(`user_events/${event}`, '0');
+        }
+        await until('all events are gone', async () =>
+          (await server.read('user_events_status')).includes('Active: 0'),
+        );
+        await until('the descriptors are closed', () => server.footprint().descriptors <= before.descriptors);
+        expect((await runProgram('register-once', server.root, '0', 'alive')).stdout).toBe('index 0\n');
+      },
+      CAMPAIGN_TIMEOUT_MS,
+    );
   }
 });

@@ -10,6 +10,11 @@ import { Server, type ServerOptions } from '../support/server.ts';
 /** An ordinary user that every system has: nobody. */
 const ORDINARY_USER_ID = 65_534;
 
+/** How many times longer the campaigns run than in CI: `USERTRACE_SCALE`, which `npm run soak` sets. */
+export const SCALE = Number(process.env['USERTRACE_SCALE'] ?? 1);
+/** The deadline of a campaign. */
+export const CAMPAIGN_TIMEOUT_MS: number = 60_000 * SCALE;
+
 /** What a test with a server and C programs needs. */
 export const SERVER_NEEDS: readonly Requirement[] = ['root', 'fuse', 'cc'];
 
