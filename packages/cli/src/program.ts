@@ -46,8 +46,12 @@ function addServe(program: Command): void {
     .command('serve')
     .description('mount a tracefs-shaped tree and serve user_events there, until SIGINT or SIGTERM')
     .option('-m, --mount <dir>', 'where to mount; made when it is missing (default: a folder of your own)')
-    .option('--mode <octal>', 'permission bits of the tree, such as 0755 to let others in', fileMode)
-    .option('--max-events <n>', 'how many events may exist at once', eventLimit)
+    .option(
+      '--mode <octal>',
+      'permission bits of the tree, such as 0755 to let others in (default: 0700)',
+      fileMode,
+    )
+    .option('--max-events <n>', 'how many events may exist at once (default: 32768)', eventLimit)
     .addHelpText(
       'after',
       `${examples(

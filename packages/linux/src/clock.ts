@@ -14,7 +14,7 @@ export function monotonicNow(): Nanoseconds {
 }
 
 /** Clocks of clock_gettime(2) by their numbers (linux/time.h). */
-export const CLOCK_ID = { monotonic: 1, 'monotonic-raw': 4, boottime: 7, tai: 11 } as const;
+const CLOCK_ID = { monotonic: 1, 'monotonic-raw': 4, boottime: 7, tai: 11 } as const;
 
 const timespec = new BigInt64Array(2);
 

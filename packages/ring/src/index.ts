@@ -7,14 +7,13 @@ export {
   subBuffersForKib,
   type RingBufferSettings,
 } from './ring-buffer.ts';
-export { SAVED_COMMANDS_DEFAULT, SavedCommands } from './saved-commands.ts';
+export { SavedCommands } from './saved-commands.ts';
 export type { Snapshot } from './snapshot.ts';
 export { statsText } from './stats-text.ts';
 export { traceHeaderText, type TraceHeader } from './trace-header.ts';
 export type { TraceRecord } from './trace-record.ts';
 export {
   TraceText,
-  flagLetters,
   type TraceOptions,
   type TraceReading,
   type TraceSources,

@@ -5,7 +5,7 @@
 import { assert } from '@usertrace/base';
 
 /** How many names the kernel keeps unless `saved_cmdlines_size` says otherwise. */
-export const SAVED_COMMANDS_DEFAULT = 128;
+const SAVED_COMMANDS_DEFAULT = 128;
 
 const IDLE_COMM = '<idle>';
 const UNKNOWN_COMM = '<...>';

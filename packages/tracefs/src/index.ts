@@ -1,10 +1,6 @@
-export {
-  FuseSession,
-  REPLY_BUFFER_BYTES,
-  REQUEST_BUFFER_BYTES,
-  type SessionPort,
-  type TreeOwner,
-} from './fuse/session.ts';
+export { REPLY_BUFFER_BYTES, REQUEST_BUFFER_BYTES, type SessionPort } from './fuse/exchange.ts';
+export type { TreeOwner } from './fuse/node-requests.ts';
+export { FuseSession } from './fuse/session.ts';
 export type {
   Caller,
   DirectoryNode,

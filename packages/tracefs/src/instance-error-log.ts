@@ -6,7 +6,7 @@
 import type { ClockPort } from './instance-clock.ts';
 
 /** As many as the kernel keeps (TRACING_LOG_ERRS_MAX). */
-export const ERRORS_MAX = 8;
+const ERRORS_MAX = 8;
 
 export class ErrorLog {
   readonly #clocks: ClockPort;

@@ -9,7 +9,7 @@ import type { InstancePorts } from './instance-ports.ts';
 import type { TaskRecorder } from './instance-tasks.ts';
 
 /** How many instances there can be besides the top one; each has buffers of its own. */
-export const INSTANCES_MAX = 256;
+const INSTANCES_MAX = 256;
 
 export class InstanceSet {
   readonly top: TraceInstance;

@@ -20,7 +20,7 @@ import type { TaskRecorder } from './instance-tasks.ts';
 /** What a CPU's buffer has once it is used, as in the kernel (trace_buf_size). */
 export const DEFAULT_BUFFER_KIB = 1408;
 /** The largest size of a CPU's buffer: 1 GiB; beyond it ENOMEM. */
-export const BUFFER_KIB_MAX: number = 1 << 20;
+const BUFFER_KIB_MAX: number = 1 << 20;
 
 export class TraceInstance implements EventTracer {
   /** The directory's name below `instances`; empty for the top instance. */

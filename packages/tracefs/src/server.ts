@@ -47,6 +47,8 @@ export interface ServerOptions {
   readonly mode?: number;
   /** How many events may exist; 32,768 when left out. Users other than the server's own may make a quarter. */
   readonly maxEvents?: number;
+  /** Whether the tree of another server at the same directory may be covered; if not, starting throws EBUSY. */
+  readonly mayCover?: boolean;
   /** An inherited subscription to the process connector, for a server that may not make one itself. */
   readonly processConnectorFd?: number;
 }
@@ -65,7 +67,6 @@ export interface RunningServer {
 }
 
 const DEFAULT_ROOT_MODE = 0o700;
-const DEFAULT_MAX_EVENTS = 32_768;
 /** Without the process connector, tasks that ended without anybody noticing are looked for so often. */
 const SWEEP_INTERVAL_NS = Nanoseconds(1_000_000_000);
 /** How long the kernel may take to open the connection of a mount. */
@@ -100,11 +101,15 @@ class Server implements RunningServer {
 
   constructor(options: ServerOptions) {
     this.mount = options.mount;
-    const events = options.maxEvents ?? DEFAULT_MAX_EVENTS;
+    const { maxEvents } = options;
     const addressSpaces = addressSpaceLimit();
     this.#domain = new UserEvents(
       { memory: this.#memoryOfTasks(), deferred: this.#reactor },
-      { events, eventsPerUser: events, addressSpaces, addressSpacesPerUser: addressSpaces },
+      {
+        ...(maxEvents === undefined ? {} : { events: maxEvents, eventsPerUser: maxEvents }),
+        addressSpaces,
+        addressSpacesPerUser: addressSpaces,
+      },
       Uid(process.getuid?.() ?? 0),
     );
     this.#connector = processConnector(options.processConnectorFd);
@@ -130,7 +135,11 @@ class Server implements RunningServer {
     });
     this.root = this.#tree.root;
     const mode = options.mode ?? DEFAULT_ROOT_MODE;
-    this.#fuse = mountFuse(options.mount, { rootMode: mode, allowOther: isOthersBusiness(mode) });
+    this.#fuse = mountFuse(options.mount, {
+      rootMode: mode,
+      allowOther: isOthersBusiness(mode),
+      mayCover: options.mayCover ?? false,
+    });
     this.#connection = new FuseConnection(
       this.#fuse.fd,
       this.root,

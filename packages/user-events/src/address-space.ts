@@ -70,6 +70,12 @@ export class AddressSpace {
     if (handle !== undefined) this.#stores = new WordStores(this.#memory, handle, () => this.drop());
   }
 
+  /** Lets go of memory that turned out to be another's, before anything was stored there. */
+  forgetMemory(): void {
+    this.#stores?.drop();
+    this.#stores = undefined;
+  }
+
   /** The enabler at a bit, if it is registered or about to be. */
   enablerAt(address: Address, bit: number): Enabler | undefined {
     return this.#enablers.get(enablerKey(address, bit));

@@ -76,7 +76,7 @@ export class AddressSpaces implements AddressSpaceOwner {
   }
 
   /** A task made another; to be told before the child asks for anything. */
-  forked(parent: Tid, child: Tid, sharesMemory: boolean): void {
+  forked(parent: Tid, child: Tid, sharesMemory: boolean, isStillChild: () => boolean): void {
     this.left(child);
     const parentSpace = this.#byTask.get(parent);
     if (parentSpace === undefined) return;
@@ -87,6 +87,8 @@ export class AddressSpaces implements AddressSpaceOwner {
     const { uid } = parentSpace;
     if (!this.#charge(uid)) return;
     const space = new AddressSpace(this, this.#memory, this.#deferred, child, uid);
+    // A child that runs another image by now has nothing to do with what was registered.
+    if (space.hasMemory && !isStillChild()) space.forgetMemory();
     this.#all.add(space);
     this.#join(child, space);
     if (!space.inheritFrom(parentSpace)) space.drop();

@@ -1,7 +1,7 @@
 export type { WordState } from './enabler.ts';
 export type { UserEvent } from './event.ts';
 export type { RegisterAnswer, UserEventFile } from './file.ts';
-export { DEFAULT_LIMITS, type Limits } from './limits.ts';
+export { type Limits } from './limits.ts';
 export type {
   DeferredWork,
   EventTracer,

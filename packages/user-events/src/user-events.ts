@@ -124,9 +124,11 @@ export class UserEvents {
    * A task made another: fork(2), vfork(2), clone(2). To be told before the child asks for anything.
    *
    * @param sharesMemory whether the child runs in the parent's memory (CLONE_VM)
+   * @param isStillChild asked after the child's memory was opened: whether that is the memory it was made with. If not,
+   *   nothing is written there
    */
-  taskForked(parent: Tid, child: Tid, sharesMemory: boolean): void {
-    this.#surroundings.spaces.forked(parent, child, sharesMemory);
+  taskForked(parent: Tid, child: Tid, sharesMemory: boolean, isStillChild: () => boolean = () => true): void {
+    this.#surroundings.spaces.forked(parent, child, sharesMemory, isStillChild);
   }
 
   /** A task runs a new image: execve(2). */

@@ -8,7 +8,6 @@ export {
   FUSE_POLL_SCHEDULE_NOTIFY,
   FUSE_SET_ATTRIBUTE,
   FUSE_SIZE,
-  FUSE_VERSION,
   type FuseAttributes,
   type FuseInitReply,
   encodeAttributesOut,

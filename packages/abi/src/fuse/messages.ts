@@ -103,7 +103,7 @@ export const FUSE_NOTIFY_POLL = 1;
 export const FUSE_IOCTL_COMPAT = 1;
 
 /** The protocol this server speaks; a kernel with a newer minor version falls back to it. */
-export const FUSE_VERSION = { major: 7, minor: 31 } as const;
+const FUSE_VERSION = { major: 7, minor: 31 } as const;
 
 /** What stat(2) says about a node. */
 export interface FuseAttributes {

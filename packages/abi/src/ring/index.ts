@@ -1,5 +1,4 @@
 export {
-  COMMON_FIELDS_FORMAT,
   COMMON_FIELDS_SIZE,
   ENTRY_FLAG,
   EVENT_ID_MAX,
@@ -16,22 +15,16 @@ export {
 } from './print-entry.ts';
 export {
   ENTRY_MAX,
-  RECORD_HEADER_SIZE,
   RecordCursor,
   SMALL_ENTRY_MAX,
   TIME_DELTA_LIMIT,
   TIME_EXTEND_SIZE,
-  TYPE_LEN_DATA_MAX,
-  TYPE_LEN_PADDING,
   TYPE_LEN_TIME_EXTEND,
-  TYPE_LEN_TIME_STAMP,
   decodeSubBuffer,
   recordLength,
   type SubBufferRecord,
 } from './record.ts';
 export {
-  MISSED_EVENTS,
-  MISSED_STORED,
   SUB_BUFFER_DATA_SIZE,
   SUB_BUFFER_HEADER_SIZE,
   SUB_BUFFER_SIZE,

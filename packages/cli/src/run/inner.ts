@@ -97,6 +97,8 @@ async function main(order: RunOrder): Promise<void> {
     const { startServer } = await import('@usertrace/tracefs');
     const server = await startServer({
       mount: order.mount,
+      // A run inside a run sees the outer one's tree there, and covers it for its own command.
+      mayCover: true,
       ...(order.hasConnector ? { processConnectorFd: PROCESS_CONNECTOR_FD } : {}),
     });
     try {

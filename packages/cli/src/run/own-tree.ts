@@ -34,13 +34,6 @@ export function nodeAt(folder: DirectoryNode, path: string): TreeNode {
   return node;
 }
 
-/** The folder at a path below a folder. */
-export function folderAt(folder: DirectoryNode, path: string): DirectoryNode {
-  const node = nodeAt(folder, path);
-  assert(node.kind === 'directory', `${path} is a folder`);
-  return node;
-}
-
 /**
  * Opens a file for reading, or else for writing.
  *

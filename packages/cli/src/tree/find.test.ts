@@ -39,6 +39,7 @@ describe('findTree()', () => {
   it('looks through the eyes of a process', () => {
     const tree = '/proc/12/root/sys/kernel/tracing';
     expect(findTree({ pid: 12 }, surroundings([tree]))).toBe(tree);
+    expect(() => findTree({ pid: 13 }, surroundings([tree]))).toThrow(/\/proc\/13\/.*a program that runs/);
   });
 
   it('never takes another tree when the named one is missing', () => {

@@ -61,6 +61,9 @@ export function findTree(choice: TreeChoice, surroundings: Surroundings = SURROU
   if (named) {
     const absence = whyNoTree(named, surroundings);
     if (absence === undefined) return named;
+    if (choice.pid !== undefined) {
+      throw new Failure(`${absence}; --pid is for a program that runs, such as one under \`usertrace run\``);
+    }
     throw new Failure(`${absence}; name the folder that \`usertrace serve\` printed`);
   }
   const candidates = [defaultMount(surroundings), KERNEL_TREE];

@@ -9,7 +9,7 @@ import { mountFuse } from './fuse-mount.ts';
 import { MountError } from './mount-error.ts';
 import { mountedAt } from './mount-table.ts';
 
-const OPTIONS = { rootMode: 0o755, allowOther: false };
+const OPTIONS = { rootMode: 0o755, allowOther: false, mayCover: false };
 const MNT_DETACH = 2;
 
 function maySeeFuse(): boolean {

@@ -15,7 +15,7 @@ import { MountError } from './mount-error.ts';
 import { mountedAt } from './mount-table.ts';
 
 /** Names the mounts of this program in the mount table. */
-export const MOUNT_SOURCE = 'usertrace';
+const MOUNT_SOURCE = 'usertrace';
 const MOUNT_TYPE = 'fuse.usertrace';
 
 /** mount(2), umount2(2). */
@@ -33,6 +33,8 @@ export interface FuseMountOptions {
   readonly rootMode: number;
   /** Whether other users than the one who mounts may use it, as far as its modes let them. */
   readonly allowOther: boolean;
+  /** Whether it may cover the tree of another server at the same directory. */
+  readonly mayCover: boolean;
 }
 
 /** A mounted connection. */
@@ -48,33 +50,55 @@ export interface FuseMount {
 /**
  * Mounts a new FUSE connection at a directory, after taking off what a crashed server of this program left there.
  *
- * @throws {MountError} when that is refused
+ * @throws {MountError} when that is refused, with EBUSY when another server of this program is mounted there
  */
 export function mountFuse(directory: string, options: FuseMountOptions): FuseMount {
   detachDeadMounts(directory);
   const mountPoint = existingDirectory(directory);
-  const fd = openFuse();
-  const flags = MS_NOSUID | MS_NODEV | MS_NOEXEC;
-  const answer = failure(libc().mount(MOUNT_SOURCE, mountPoint, MOUNT_TYPE, flags, mountData(fd, options)));
-  if (answer === 0) {
-    return {
-      fd,
-      // Whoever unmounted it before us did what we want.
-      unmount: () => void libc().umount2(mountPoint, MNT_DETACH),
-      close: () => closeDescriptor(fd),
-    };
+  if (!options.mayCover && mountedAt(mountPoint)?.source === MOUNT_SOURCE) {
+    throw new MountError(
+      'EBUSY',
+      `Cannot mount at "${directory}": another usertrace serves there`,
+      'End it first, or choose another directory with --mount',
+    );
   }
-  closeDescriptor(fd);
-  if (answer !== -ERRNO.EPERM || !hasFusermount()) throw refusal(-answer, mountPoint);
-  const passedFd = mountByFusermount(mountPoint, MOUNT_SOURCE, options.allowOther);
+  try {
+    return mountDirectly(mountPoint, options);
+  } catch (error) {
+    if (!(error instanceof MountError) || !mayFusermountDoIt(error)) throw error;
+  }
+  const fd = mountByFusermount(mountPoint, MOUNT_SOURCE, options.allowOther);
   return {
-    fd: passedFd,
+    fd,
     unmount: () => unmountByFusermount(mountPoint),
-    close: () => closeDescriptor(passedFd),
+    close: () => closeDescriptor(fd),
   };
 }
 
-function mountData(fd: number, { rootMode, allowOther }: FuseMountOptions): string {
+function mountDirectly(mountPoint: string, options: FuseMountOptions): FuseMount {
+  const fd = openFuse();
+  const flags = MS_NOSUID | MS_NODEV | MS_NOEXEC;
+  const answer = failure(
+    libc().mount(MOUNT_SOURCE, mountPoint, MOUNT_TYPE, flags, mountOptions(fd, options)),
+  );
+  if (answer !== 0) {
+    closeDescriptor(fd);
+    throw refusal(-answer, mountPoint);
+  }
+  return {
+    fd,
+    // Whoever unmounted it before us did what we want.
+    unmount: () => void libc().umount2(mountPoint, MNT_DETACH),
+    close: () => closeDescriptor(fd),
+  };
+}
+
+/** fusermount3 opens /dev/fuse as the user. It is set-user-id root, which means nothing in a user namespace. */
+function mayFusermountDoIt({ code }: MountError): boolean {
+  return code === 'EPERM' && !isInUserNamespace() && hasFusermount();
+}
+
+function mountOptions(fd: number, { rootMode, allowOther }: FuseMountOptions): string {
   const rootType = (S_IFDIR | rootMode).toString(8);
   const ids = `user_id=${libc().geteuid()},group_id=${libc().getegid()}`;
   return `fd=${fd},rootmode=${rootType},${ids},default_permissions${allowOther ? ',allow_other' : ''}`;

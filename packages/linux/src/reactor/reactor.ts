@@ -29,7 +29,7 @@ const MAX_SLEEP_NS = 1_000_000_000;
 /** The inline source is asked so often before timers, descriptors and the clock are looked at. */
 const SERVICES_PER_ROUND = 16;
 /** Pieces of deferred work that may wait. Each belongs to some object of which the number is bounded far below. */
-export const MAX_DEFERRED = 1_048_576;
+const MAX_DEFERRED = 1_048_576;
 
 /** Somebody to whom callbacks are promised, and who can take the promise back. */
 export interface Cancellable {

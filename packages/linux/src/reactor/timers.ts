@@ -7,7 +7,7 @@
 import { assert, type Nanoseconds } from '@usertrace/base';
 
 /** Timers waiting at once. Each belongs to some file, word or process, whose numbers are bounded far below. */
-export const MAX_TIMERS = 262_144;
+const MAX_TIMERS = 262_144;
 
 const NOT_WAITING = -1;
 

@@ -29,15 +29,16 @@ export function perfmonCapable(tid: Tid): boolean {
 
 /**
  * `verified`: it is in that call. `elsewhere`: it is not, so the tid has become somebody else's, and the request's
- * sender is gone. `unknown`: the kernel does not let us see (no right to trace it).
+ * sender is gone. `unknown`: the kernel does not let us see (no right to trace it, or it runs at this moment).
  */
 export type CallerVerdict = 'verified' | 'elsewhere' | 'unknown';
 
 /**
- * A request is queued a moment before its sender goes to sleep, and until it sleeps the kernel answers `running`.
- * One look costs about 5 µs, so this is 2 ms; a task that is still running then is not waiting for an answer.
+ * A request is queued a moment before its sender goes to sleep, and until it sleeps the kernel answers `running`. One
+ * look costs about 5 µs. A signal may wake the sender at any time, and then it may have to wait for a CPU: what it
+ * does stays unknown.
  */
-const MAX_LOOKS = 400;
+const MAX_LOOKS = 20;
 
 /**
  * Checks that a task waits in ioctl(fd, command, argument). A tid names somebody else as soon as its task is killed
@@ -58,5 +59,5 @@ export function verifyCaller(tid: Tid, command: number, argument: bigint): Calle
       BigInt.asUintN(32, call.args[1] ?? 0n) === BigInt(command >>> 0) && call.args[2] === argument;
     return isSame ? 'verified' : 'elsewhere';
   }
-  return 'elsewhere';
+  return 'unknown';
 }

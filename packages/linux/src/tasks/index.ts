@@ -7,15 +7,7 @@ export {
   ProcessConnector,
 } from './connector.ts';
 export type { ProcessEvent } from './connector-messages.ts';
-export { MAX_KNOWN_TASKS } from './known-tasks.ts';
 export type { EventSource, TaskPort, TaskSight, TaskSink } from './port.ts';
-export {
-  type Absence,
-  readTaskCommand,
-  readTaskStat,
-  readTaskStatus,
-  type TaskStat,
-  type TaskStatus,
-} from './procfs.ts';
+export { type Absence } from './procfs.ts';
 export { type DescriptorWatcher, SystemTasks } from './system-tasks.ts';
 export { type TaskIdentity, TaskTracker } from './tracker.ts';

@@ -8,7 +8,7 @@ import { assert, type Pid, type Tid } from '@usertrace/base';
 import type { TaskSight } from './port.ts';
 
 /** Tasks that are followed at once. Linux allows 4,194,304 at most and by default 32,768 processes. */
-export const MAX_KNOWN_TASKS = 65_536;
+const MAX_KNOWN_TASKS = 65_536;
 
 /**
  * What a task has registered, as far as it concerns kinship: equal numbers stand for equal registrations. One object

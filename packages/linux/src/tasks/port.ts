@@ -54,7 +54,13 @@ export interface TaskSink {
    * A task that has registered something made another. Afterwards the child has an address space, unless a limit
    * forbids; also when its memory cannot be opened any more, because it may have left children.
    */
-  taskForked(parent: Tid, child: Tid, sharesMemory: boolean): void;
+  /**
+   * A task made another.
+   *
+   * @param isStillChild to be asked after the child's memory was opened: whether that is the memory it was made with,
+   *   and not that of another image by now
+   */
+  taskForked(parent: Tid, child: Tid, sharesMemory: boolean, isStillChild: () => boolean): void;
   taskExeced(tid: Tid): void;
   taskExited(tid: Tid): void;
 }

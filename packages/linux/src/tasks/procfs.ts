@@ -20,6 +20,9 @@ const MAX_FILE_BYTES = 4096;
 /** Names of directories under /proc that are looked at; Linux's own limit on process ids is 4,194,304. */
 const MAX_LISTED = 65_536;
 
+/** What is read of a longer file: `status` lists up to 65,536 groups of 11 bytes before the capabilities. */
+const MAX_TEXT_BYTES = 1_048_576;
+
 const page = Buffer.alloc(MAX_FILE_BYTES);
 
 /**
@@ -38,6 +41,27 @@ export function readTaskFile(path: string, offset: number, size: number): Buffer
   closeDescriptor(fd);
   if (count < 0) return count === -ERRNO.ESRCH ? 'gone' : 'unreadable';
   return page.subarray(0, count);
+}
+
+/**
+ * A whole file of a task.
+ *
+ * @param path the file
+ * @returns its text, one character a byte, as far as MAX_TEXT_BYTES, or why there is none
+ */
+function readTaskText(path: string): string | Absence {
+  const fd = openDescriptor(path, O.RDONLY);
+  if (fd < 0) return fd === -ERRNO.ENOENT || fd === -ERRNO.ESRCH ? 'gone' : 'unreadable';
+  let text = '';
+  let count = 0;
+  while (text.length < MAX_TEXT_BYTES) {
+    count = readDescriptorAt(fd, page, MAX_FILE_BYTES, text.length);
+    if (count <= 0) break;
+    text += page.toString('latin1', 0, count);
+  }
+  closeDescriptor(fd);
+  if (count < 0) return count === -ERRNO.ESRCH ? 'gone' : 'unreadable';
+  return text;
 }
 
 /** What `stat` says. */
@@ -122,16 +146,12 @@ export interface TaskStatus {
  * @param tid the task
  */
 export function readTaskStatus(tid: Tid): TaskStatus | Absence {
-  const bytes = readTaskFile(`/proc/${tid}/status`, 0, MAX_FILE_BYTES);
-  if (typeof bytes === 'string') return bytes;
-  const text = bytes.toString('latin1');
+  const text = readTaskText(`/proc/${tid}/status`);
+  if (text === 'gone' || text === 'unreadable') return text;
   const pid = /^Tgid:\t(\d+)$/m.exec(text)?.[1];
   const effectiveUid = /^Uid:\t\d+\t(\d+)\t/m.exec(text)?.[1];
   const capabilities = /^CapEff:\t([\da-f]+)$/m.exec(text)?.[1];
-  assert(
-    pid !== undefined && effectiveUid !== undefined && capabilities !== undefined,
-    'status has Tgid, Uid, CapEff',
-  );
+  if (pid === undefined || effectiveUid === undefined || capabilities === undefined) return 'unreadable';
   return {
     pid: Pid(Number(pid)),
     effectiveUid: Uid(Number(effectiveUid)),

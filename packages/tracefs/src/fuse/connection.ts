@@ -9,7 +9,9 @@
 import { ERRNO } from '@usertrace/base';
 import { addressOf, type InlineSource, readDescriptor, writeDescriptor } from '@usertrace/linux';
 import type { DirectoryNode } from '../node.ts';
-import { FuseSession, REPLY_BUFFER_BYTES, REQUEST_BUFFER_BYTES, type TreeOwner } from './session.ts';
+import { REPLY_BUFFER_BYTES, REQUEST_BUFFER_BYTES } from './exchange.ts';
+import type { TreeOwner } from './node-requests.ts';
+import { FuseSession } from './session.ts';
 
 /** What read(2) on /dev/fuse says when there is nothing to serve but the connection goes on. */
 const NOTHING_YET = new Set<number>([-ERRNO.EAGAIN, -ERRNO.EINTR]);

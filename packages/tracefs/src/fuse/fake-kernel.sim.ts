@@ -5,7 +5,8 @@
 import { FUSE_OPCODE, FUSE_SIZE } from '@usertrace/abi';
 import { errnoName } from '@usertrace/base';
 import type { DirectoryNode } from '../node.ts';
-import { FuseSession, REPLY_BUFFER_BYTES, REQUEST_BUFFER_BYTES } from './session.ts';
+import { REPLY_BUFFER_BYTES, REQUEST_BUFFER_BYTES } from './exchange.ts';
+import { FuseSession } from './session.ts';
 
 /** One reply message, taken apart. */
 export interface FakeKernelReply {

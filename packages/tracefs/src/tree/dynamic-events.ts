@@ -1,6 +1,6 @@
 /**
- * `dynamic_events`, `user_events_status` and `user_events_unsettled`: the domain's own texts. Each line of a write to dynamic_events is a
- * command, and opening it with O_TRUNC removes all events (Documentation/trace/user_events.rst).
+ * `dynamic_events`, `user_events_status` and `user_events_unsettled`: the domain's own texts. Each line of a write to
+ * dynamic_events is a command, and opening it with O_TRUNC removes all events (Documentation/trace/user_events.rst).
  */
 
 import type { ErrnoName } from '@usertrace/base';

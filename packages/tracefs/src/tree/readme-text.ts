@@ -8,6 +8,7 @@ and reads what is written.
  What there is
   user_events_data      programs register and write their events here
   user_events_status    every event; those in use say "# Used by ftrace"
+  user_events_unsettled memory that could not be told of an event, and why
   dynamic_events        the same as commands; write "u:name u32 field" to make one,
                         "-:name" to remove one
   available_events      every event as system:name

@@ -15,7 +15,7 @@ const DECIMAL = /^\+?([0-9]+)\n?$/;
 
 /** The characters that `isspace` of the kernel's ctype names; 0xa0 is a space in its latin1 table. */
 const SPACE = '[\\t-\\r \\xa0]';
-const SURROUNDING_SPACE = new RegExp(`^${SPACE}+|${SPACE}+$`, 'g');
+const IS_SPACE = new RegExp(SPACE);
 const FIRST_WORD = new RegExp(`^(${SPACE}*)([^\\t-\\r \\xa0]*)(${SPACE}?)`);
 
 /** The bytes as text, one character a byte. */
@@ -29,7 +29,7 @@ export function bytesOf(text: string): Uint8Array {
 }
 
 /** What comes before the first zero byte: where the kernel's strings end. */
-export function untilZero(text: string): string {
+function untilZero(text: string): string {
   const end = text.indexOf('\0');
   return end < 0 ? text : text.slice(0, end);
 }
@@ -48,7 +48,12 @@ export function parseUnsigned(written: string): number | ErrnoName {
 
 /** A text without the spaces around it, as strstrip leaves it. */
 export function stripSpaces(written: string): string {
-  return untilZero(written).replace(SURROUNDING_SPACE, '');
+  const text = untilZero(written);
+  let start = 0;
+  let end = text.length;
+  while (start < end && IS_SPACE.test(text.charAt(start))) start++;
+  while (end > start && IS_SPACE.test(text.charAt(end - 1))) end--;
+  return text.slice(start, end);
 }
 
 /**
