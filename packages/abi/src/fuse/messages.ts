@@ -90,6 +90,11 @@ export const FUSE_OPEN_FLAG = {
   NONSEEKABLE: 0x4,
   /** The file has no position at all, so a write that crosses a page is not split. */
   STREAM: 0x10,
+  /**
+   * close(2) sends no FLUSH. exec(2) closes files while it holds a lock that reading /proc/PID/stat of that task takes:
+   * if it waited for an answer then, a server that looks at the task would never give one.
+   */
+  NOFLUSH: 0x20,
 } as const;
 
 /** Which parts of a SETATTR request count. */

@@ -30,9 +30,10 @@ const POLLWRNORM = 0x100;
 
 const OPEN_FLAGS: Record<FileNode['access'], number> = {
   // Not direct: a direct writev(2) is one request a vector, and an event must arrive whole.
-  stream: FUSE_OPEN_FLAG.STREAM | FUSE_OPEN_FLAG.NONSEEKABLE,
-  text: FUSE_OPEN_FLAG.DIRECT_IO,
-  pipe: FUSE_OPEN_FLAG.DIRECT_IO | FUSE_OPEN_FLAG.STREAM | FUSE_OPEN_FLAG.NONSEEKABLE,
+  stream: FUSE_OPEN_FLAG.STREAM | FUSE_OPEN_FLAG.NONSEEKABLE | FUSE_OPEN_FLAG.NOFLUSH,
+  text: FUSE_OPEN_FLAG.DIRECT_IO | FUSE_OPEN_FLAG.NOFLUSH,
+  pipe:
+    FUSE_OPEN_FLAG.DIRECT_IO | FUSE_OPEN_FLAG.STREAM | FUSE_OPEN_FLAG.NONSEEKABLE | FUSE_OPEN_FLAG.NOFLUSH,
 };
 
 interface OpenEntry {

@@ -82,7 +82,7 @@ describe('FuseSession', () => {
     const [inode, sameInode] = lookups.map((view) => view.getBigUint64(40, true));
     expect(inode).toBe(sameInode);
     expect(kernel.open('user_events_data').openFlags).toBe(
-      FUSE_OPEN_FLAG.STREAM | FUSE_OPEN_FLAG.NONSEEKABLE,
+      FUSE_OPEN_FLAG.STREAM | FUSE_OPEN_FLAG.NONSEEKABLE | FUSE_OPEN_FLAG.NOFLUSH,
     );
   });
 
