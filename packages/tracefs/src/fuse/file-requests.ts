@@ -39,7 +39,12 @@ const OPEN_FLAGS: Record<FileNode['access'], number> = {
 interface OpenEntry {
   readonly file: OpenFile;
   readonly access: FileNode['access'];
+  /** Where the rest of a write would begin that was longer than one request; 0 when none is expected. */
+  restStart: number;
 }
+
+/** Requests are cut at the end of a page. */
+const PAGE_BYTES = 4096;
 
 export class FileRequests {
   readonly #exchange: Exchange;
@@ -77,7 +82,7 @@ export class FileRequests {
     const file = node.open(this.#exchange.caller(), openMode(request.u32(0)));
     if (typeof file === 'string') return this.#exchange.fail(file);
     const handle = this.#unusedHandle++;
-    this.#openFiles.set(handle, { file, access: node.access });
+    this.#openFiles.set(handle, { file, access: node.access, restStart: 0 });
     this.#exchange.answer(encodeOpenOut(handle, OPEN_FLAGS[node.access]));
   }
 
@@ -109,10 +114,13 @@ export class FileRequests {
     if (entry?.file.write === undefined) return this.#exchange.fail('EINVAL');
     if (size !== request.bodyLength - FUSE_SIZE.writeIn) return this.#exchange.fail('EIO');
     const offset = request.u64(8);
-    // A write beyond the largest transfer goes on in further requests. The first one decided about it all.
-    if (entry.access === 'stream' && offset > 0)
-      return this.#exchange.answer(this.#exchange.encodeWriteOut(size));
-    if (entry.access !== 'stream') this.#exchange.port.beforeRequest();
+    if (entry.access === 'stream') {
+      // A write beyond the largest transfer goes on in further requests. The first one decided about it all. Any other
+      // offset is O_APPEND's, and means nothing.
+      const isRest = offset > 0 && offset === entry.restStart;
+      entry.restStart = (offset % PAGE_BYTES) + size >= MAX_TRANSFER_BYTES ? offset + size : 0;
+      if (isRest) return this.#exchange.answer(this.#exchange.encodeWriteOut(size));
+    } else this.#exchange.port.beforeRequest();
     const reply = this.#exchange.reply(this.#exchange.encodeWriteOut);
     entry.file.write(this.#exchange.caller(), offset, request.bytes(FUSE_SIZE.writeIn, size), reply);
     this.#exchange.keepIfWaiting(reply);

@@ -190,6 +190,10 @@ describe('FuseSession', () => {
     const rest = kernel.reply(kernel.sendWrite(opened, 1024 * 1024, new Uint8Array(100)));
     expect(rest?.view.getUint32(0, true)).toBe(100);
     expect(served).toEqual([1024 * 1024]);
+    // With O_APPEND the kernel counts on; each write is an event all the same.
+    kernel.sendWrite(opened, 8, new Uint8Array(8));
+    kernel.sendWrite(opened, 16, new Uint8Array(8));
+    expect(served).toEqual([1024 * 1024, 8, 8]);
   });
 
   test('keeps what chmod and chown set', () => {
