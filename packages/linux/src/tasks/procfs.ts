@@ -47,21 +47,23 @@ export function readTaskFile(path: string, offset: number, size: number): Buffer
  * A whole file of a task.
  *
  * @param path the file
- * @returns its text, one character a byte, as far as MAX_TEXT_BYTES, or why there is none
+ * @returns its bytes, as far as MAX_TEXT_BYTES, or why there are none
  */
-function readTaskText(path: string): string | Absence {
+function readWholeTaskFile(path: string): Buffer | Absence {
   const fd = openDescriptor(path, O.RDONLY);
   if (fd < 0) return fd === -ERRNO.ENOENT || fd === -ERRNO.ESRCH ? 'gone' : 'unreadable';
-  let text = '';
+  const pieces: Buffer[] = [];
+  let length = 0;
   let count = 0;
-  while (text.length < MAX_TEXT_BYTES) {
-    count = readDescriptorAt(fd, page, MAX_FILE_BYTES, text.length);
+  while (length < MAX_TEXT_BYTES) {
+    count = readDescriptorAt(fd, page, MAX_FILE_BYTES, length);
     if (count <= 0) break;
-    text += page.toString('latin1', 0, count);
+    pieces.push(Buffer.from(page.subarray(0, count)));
+    length += count;
   }
   closeDescriptor(fd);
   if (count < 0) return count === -ERRNO.ESRCH ? 'gone' : 'unreadable';
-  return text;
+  return Buffer.concat(pieces);
 }
 
 /** What `stat` says. */
@@ -146,8 +148,9 @@ export interface TaskStatus {
  * @param tid the task
  */
 export function readTaskStatus(tid: Tid): TaskStatus | Absence {
-  const text = readTaskText(`/proc/${tid}/status`);
-  if (text === 'gone' || text === 'unreadable') return text;
+  const bytes = readWholeTaskFile(`/proc/${tid}/status`);
+  if (typeof bytes === 'string') return bytes;
+  const text = bytes.toString('latin1');
   const pid = /^Tgid:\t(\d+)$/m.exec(text)?.[1];
   const effectiveUid = /^Uid:\t\d+\t(\d+)\t/m.exec(text)?.[1];
   const capabilities = /^CapEff:\t([\da-f]+)$/m.exec(text)?.[1];
