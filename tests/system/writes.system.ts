@@ -63,7 +63,7 @@ describe('concurrent writers', () => {
 
   test('a small buffer keeps the newest events and counts the rest as overrun', async (context) => {
     needs(context, ...SERVER_NEEDS);
-    const server = await startServer();
+    const server = await startServer({ node: ['taskset', '-c', '0', process.execPath] });
     await server.write('buffer_size_kb', '64');
     await server.append('dynamic_events', 'u:storm_small u32 value\n');
     await server.enable('user_events/storm_small');
