@@ -23,6 +23,9 @@ export interface AddressSpaceOwner {
   refundEnabler(space: AddressSpace): void;
 }
 
+/** Words of one address space that wait for a next try: with thousands of address spaces, few timers in all. */
+const WAITING_RETRIES_MAX = 32;
+
 /** The enablers and members of one address space. */
 export class AddressSpace {
   /** Who the counts are for. */
@@ -34,6 +37,7 @@ export class AddressSpace {
   readonly #enablers = new Map<number, Enabler>();
   #stores: WordStores | undefined;
   #isDropped = false;
+  #waitingRetries = 0;
 
   /**
    * @param member the task whose memory it is
@@ -68,6 +72,17 @@ export class AddressSpace {
     if (this.#stores !== undefined) return;
     const handle = this.#memory.open(member);
     if (handle !== undefined) this.#stores = new WordStores(this.#memory, handle, () => this.drop());
+  }
+
+  /** Counts a word that waits for its next try. @returns whether it may */
+  takeRetry(): boolean {
+    if (this.#waitingRetries >= WAITING_RETRIES_MAX) return false;
+    this.#waitingRetries++;
+    return true;
+  }
+
+  giveBackRetry(): void {
+    this.#waitingRetries--;
   }
 
   /** Lets go of memory that turned out to be another's, before anything was stored there. */

@@ -80,8 +80,7 @@ export class Enabler implements StoreJob {
 
   /** Puts the bit in line to be written with the event's state. */
   requestStore(): void {
-    this.#retry?.cancel();
-    this.#retry = undefined;
+    this.#endRetry();
     if (this.#place !== 'none') return;
     this.#place = 'in-line';
     this.#setWord('pending');
@@ -111,8 +110,7 @@ export class Enabler implements StoreJob {
   /** Takes the enabler off its event, for good. The address space forgets it by itself. */
   remove(): void {
     this.#phase = 'removed';
-    this.#retry?.cancel();
-    this.#retry = undefined;
+    this.#endRetry();
     this.#setWord('settled');
     const registered = this.#registered;
     this.#registered = undefined;
@@ -131,9 +129,18 @@ export class Enabler implements StoreJob {
     registered?.(true);
   }
 
+  /** Unless too many words of the address space wait for theirs already: then not before the event's next change. */
   #retryLater(): void {
+    if (!this.space.takeRetry()) return;
     const delayNs = LATE_RETRY_DELAY_NS * 2 ** this.#retries++;
     this.#retry = this.#deferred.after(Nanoseconds(delayNs), () => this.requestStore());
+  }
+
+  #endRetry(): void {
+    if (this.#retry === undefined) return;
+    this.#retry.cancel();
+    this.#retry = undefined;
+    this.space.giveBackRetry();
   }
 
   #setWord(word: WordState): void {
