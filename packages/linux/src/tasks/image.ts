@@ -37,10 +37,9 @@ export function imageFingerprint(tid: Tid, layout: MemoryLayout): string | undef
 function isRandomised(tid: Tid, stack: number): boolean {
   if (stack < END_OF_32_BITS) return false;
   const setting = readTaskFile('/proc/sys/kernel/randomize_va_space', 0, MAX_FILE_BYTES);
+  if (typeof setting === 'string' || setting.toString().startsWith('0')) return false;
   const personality = readTaskFile(`/proc/${tid}/personality`, 0, MAX_FILE_BYTES);
-  if (typeof setting === 'string' || typeof personality === 'string' || setting.toString().startsWith('0')) {
-    return false;
-  }
+  if (typeof personality === 'string') return false;
   return (Number.parseInt(personality.toString(), 16) & ADDR_NO_RANDOMIZE) === 0;
 }
 

@@ -4,6 +4,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
+import { Tid } from '@usertrace/base';
 import { describe, expect, it } from 'vitest';
 import {
   CONNECTOR_HEADER,
@@ -15,7 +16,7 @@ import {
   PROCESS_EVENT,
   parseConnectorMessage,
 } from './connector-messages.ts';
-import { looksRandomised } from './image.ts';
+import { imageFingerprint, looksRandomised } from './image.ts';
 import { parseTaskStat } from './procfs.ts';
 
 const STAT =
@@ -59,6 +60,14 @@ describe('parseTaskStat()', () => {
     };
     expect(parseTaskStat(withCode('0', '0')).memory).toBe('none');
     expect(parseTaskStat(withCode('1', '1')).memory).toBe('hidden');
+  });
+});
+
+describe('imageFingerprint()', () => {
+  it('believes the kernel about a stack that is near the end by chance', () => {
+    const layout = { addresses: 'somewhere', stack: 0x7fff_ffff_e3c0 };
+    expect(imageFingerprint(Tid(process.pid), layout)).toBe('somewhere');
+    expect(imageFingerprint(Tid(process.pid), { ...layout, stack: 0xffd2_b3c0 })).toBeUndefined();
   });
 });
 
