@@ -48,6 +48,8 @@ export const ERRNO = {
   ENOTCONN: 107,
   ETIMEDOUT: 110,
   ECONNREFUSED: 111,
+  EALREADY: 114,
+  EINPROGRESS: 115,
 } as const;
 
 /** The symbolic name of an error number, such as `EINVAL`. */
@@ -65,6 +67,11 @@ const NAME_BY_NUMBER = new Map<number, ErrnoName>(
  */
 export function errnoName(number: number): ErrnoName | `E${number}` {
   return NAME_BY_NUMBER.get(number) ?? `E${number}`;
+}
+
+/** Whether a text is a symbolic name that this table holds, such as `EINVAL`. */
+export function isErrnoName(text: string): text is ErrnoName {
+  return Object.hasOwn(ERRNO, text);
 }
 
 /** An expected failure that has a kernel error code: what a system call would have answered. */

@@ -1,0 +1,309 @@
+/**
+ * A trace.dat file while it is recorded: version 7, and readable at any moment, also after the recorder was killed
+ * in the middle of any of these calls. Then it holds everything up to the last checkpoint.
+ *
+ *     0      4096          v6 header's place   metadata        data start   region size
+ *     +------+-------------------------------+-----------------+------------+------------+------ - -
+ *     | head | nothing until it is finished  | sections, anew  | lane 0     | lane 1     | lane 2
+ *     | u64 ─┼───────────────────────────────┼──> options ─────┼─> pages    |            |
+ *     +------+-------------------------------+-----------------+------------+------------+------ - -
+ *
+ * A checkpoint writes what has changed into free space, and then the eight bytes in the first page that say where
+ * the options section is. Nothing that the current options lead to is written over. A kill cannot tear those eight
+ * bytes: they lie in one page, and write(2) looks for signals only between pages. A crash of the whole machine can
+ * lose or mix what was not yet on the disk.
+ *
+ * A RecordingFile owns its file and the lanes.
+ */
+
+import { HEADER_EVENT_TEXT, HEADER_PAGE_TEXT } from '@usertrace/abi';
+import { assert } from '@usertrace/base';
+import { type FileTree, nodeFiles, type WritableFile } from '../file-port.ts';
+import type { EventFormatText, LanePlace, TraceDescription } from '../trace-dat/description.ts';
+import { FIRST_PAGE_SIZE, OPTIONS_POINTER_OFFSET, PAGE_SIZE } from '../trace-dat/layout.ts';
+import {
+  encodeCommandSection,
+  encodeFormatSections,
+  encodeOptions,
+  encodeV7FirstPage,
+  type SectionBlock,
+} from '../trace-dat/v7-sections.ts';
+import { type FinishOptions, type FinishResult, finishRecording } from './finish-recording.ts';
+import { LaneRegions, type RecordingLane } from './lane-regions.ts';
+import { type MetadataBlock, MetadataSpace } from './metadata-space.ts';
+import { PageWindow } from './page-window.ts';
+import { WriteBehind } from './write-behind.ts';
+
+const MIB = 2 ** 20;
+/** Room for a version 6 header, so that finishing needs no copy. */
+const HEADER_SIZE_DEFAULT = 16 * MIB;
+/** Room for sections, some checkpoints of them at a time. */
+const METADATA_SIZE_DEFAULT = 64 * MIB;
+/** ext4 holds files of 16 TiB: about 4,000 such regions. */
+const REGION_SIZE_DEFAULT = 4 * 1024 * MIB;
+
+/** What a recording is like. Sizes are in bytes and multiples of 4096. */
+export interface RecordingSettings {
+  /** The clock of all timestamps, by its name in `trace_clock`; `mono` unless told otherwise. */
+  readonly clock?: string;
+  /** What `uname -snrm` prints. */
+  readonly uname: string;
+  /** The program that records; finishing a recording later wants it to begin with `usertrace`. */
+  readonly version: string;
+  /** A number of this recording alone. */
+  readonly traceId: bigint;
+  /** Keep only so many bytes of the newest pages. */
+  readonly windowSize?: number;
+  /** Bytes of a lane's region. */
+  readonly regionSize?: number;
+  /** Bytes kept free for the header of the finished file. */
+  readonly headerSize?: number;
+  /** Bytes for everything that is not pages; a recording with tens of thousands of events needs more. */
+  readonly metadataSize?: number;
+}
+
+/** Sections in the file, as the current or the following checkpoint leads to them. */
+interface PlacedSections {
+  readonly block: MetadataBlock;
+  readonly offsets: ReadonlyMap<number, number>;
+}
+
+export class RecordingFile {
+  readonly #path: string;
+  readonly #files: FileTree;
+  readonly #file: WritableFile;
+  readonly #settings: RecordingSettings;
+  readonly #space: MetadataSpace;
+  readonly #regions: LaneRegions;
+  readonly #window: PageWindow | undefined;
+  readonly #behind: WriteBehind | undefined;
+  readonly #formats: EventFormatText[] = [];
+  readonly #commByPid = new Map<number, string>();
+  /** Undefined when they have changed since they were written. */
+  #formatSections: PlacedSections | undefined;
+  #commandSection: PlacedSections | undefined;
+  /** Blocks of the current checkpoint that the following one will not lead to. */
+  #outdated: MetadataBlock[] = [];
+  #optionsBlock: MetadataBlock | undefined;
+  #hasChanged = true;
+  #isOpen = true;
+
+  private constructor(path: string, files: FileTree, settings: RecordingSettings) {
+    const { headerSize = HEADER_SIZE_DEFAULT, metadataSize = METADATA_SIZE_DEFAULT } = settings;
+    const metadataStart = FIRST_PAGE_SIZE + headerSize;
+    const dataStart = metadataStart + metadataSize;
+    const regionSize = settings.regionSize ?? REGION_SIZE_DEFAULT;
+    assert(
+      [headerSize, metadataSize, regionSize].every((size) => size % PAGE_SIZE === 0),
+      'sizes are of pages',
+    );
+    this.#path = path;
+    this.#files = files;
+    this.#settings = settings;
+    this.#space = new MetadataSpace(metadataStart, metadataSize);
+    this.#regions = new LaneRegions(dataStart, regionSize, settings.windowSize === undefined);
+    this.#file = files.create(path);
+    this.#window =
+      settings.windowSize === undefined ? undefined : new PageWindow(this.#file, settings.windowSize);
+    this.#behind = settings.windowSize === undefined ? new WriteBehind(this.#file) : undefined;
+  }
+
+  /**
+   * Starts a recording; what was in the file is lost.
+   *
+   * @param path the file
+   * @param settings what the recording is like
+   * @param files where the file is; with a `punchHole` a window gives the disk's space back
+   * @throws {Error} Node's, when the file cannot be written
+   */
+  static create(path: string, settings: RecordingSettings, files: FileTree = nodeFiles()): RecordingFile {
+    const recording = new RecordingFile(path, files, settings);
+    try {
+      const optionsOffset = recording.#writeSections();
+      // The magic comes last: a file that has one is whole.
+      recording.#file.write(0, encodeV7FirstPage(optionsOffset));
+      recording.#passCheckpoint();
+    } catch (error) {
+      recording.close();
+      throw error;
+    }
+    return recording;
+  }
+
+  /** Bytes of pages that the file holds, those since the last checkpoint included. */
+  get pageBytes(): number {
+    return this.#regions.all.reduce((sum, { start, end }) => sum + end - start, 0);
+  }
+
+  /** Adds an event's format; readers know it from the following checkpoint on. */
+  addFormat(format: EventFormatText): void {
+    this.#formats.push(format);
+    if (this.#formatSections !== undefined) this.#outdated.push(this.#formatSections.block);
+    this.#formatSections = undefined;
+    this.#hasChanged = true;
+  }
+
+  /**
+   * Notes a thread's name.
+   *
+   * @param comm as in /proc/PID/comm, without the line end, one byte a character
+   */
+  setComm(pid: number, comm: string): void {
+    if (this.#commByPid.get(pid) === comm) return;
+    this.#commByPid.set(pid, comm);
+    if (this.#commandSection !== undefined) this.#outdated.push(this.#commandSection.block);
+    this.#commandSection = undefined;
+    this.#hasChanged = true;
+  }
+
+  /** Adds a lane: one buffer of one thread, whose pages come in the order of their times. */
+  addLane(): RecordingLane {
+    this.#hasChanged = true;
+    return this.#regions.addLane();
+  }
+
+  /** Says that a lane gets no more pages, so that its place may be used anew once a window has passed it. */
+  closeLane(lane: RecordingLane): void {
+    lane.isClosed = true;
+  }
+
+  /**
+   * Sets the text of `per_cpu/cpuN/stats` for a lane.
+   *
+   * @param text one byte a character
+   */
+  setStatistics(lane: RecordingLane, text: string): void {
+    lane.statistics = text;
+    this.#hasChanged = true;
+  }
+
+  /**
+   * Appends pages to a lane. They count from the following checkpoint on.
+   *
+   * @param pages sub-buffers of 4096 bytes; no more than a region's size
+   * @throws {Error} Node's, when the disk is full; the lane is as before
+   */
+  append(lane: RecordingLane, pages: Uint8Array): void {
+    assert(pages.length % PAGE_SIZE === 0, 'pages are whole');
+    assert(!lane.isClosed, 'the lane is open');
+    if (pages.length === 0) return;
+    const region = this.#regions.regionFor(lane, pages.length);
+    this.#file.write(region.end, pages);
+    region.end += pages.length;
+    this.#behind?.follow(region);
+    this.#hasChanged = true;
+  }
+
+  /**
+   * Puts another page in the place of the one that was appended to a lane last: the same with more records. It counts
+   * at once when a checkpoint lists the former one.
+   *
+   * @param page a sub-buffer of 4096 bytes
+   * @throws {Error} Node's, when the page cannot be written
+   */
+  rewriteLast(lane: RecordingLane, page: Uint8Array): void {
+    assert(page.length === PAGE_SIZE && !lane.isClosed, 'a page is whole, and the lane is open');
+    const { start, end } = lane.region;
+    // A window has dropped it meanwhile.
+    if (start === end) this.append(lane, page);
+    else this.#file.write(end - PAGE_SIZE, page);
+  }
+
+  /**
+   * Makes everything so far part of the file. Costs two small writes, and those of formats and names when they have
+   * changed.
+   *
+   * @throws {Error} Node's, when the disk is full; the previous checkpoint stays current
+   * @throws {ErrnoError} ENOSPC, when the metadata has outgrown its place
+   */
+  checkpoint(): void {
+    assert(this.#isOpen, 'the recording is open');
+    if (!this.#hasChanged) return;
+    this.#window?.trim(this.#regions.all);
+    const pointer = new Uint8Array(8);
+    new DataView(pointer.buffer).setBigUint64(0, BigInt(this.#writeSections()), true);
+    this.#file.write(OPTIONS_POINTER_OFFSET, pointer);
+    this.#passCheckpoint();
+  }
+
+  /**
+   * Takes a last checkpoint, closes the file and makes it a version 6 file, which older readers know, too.
+   *
+   * @throws {Error} Node's, when the last checkpoint cannot be written
+   */
+  async finish(options: FinishOptions = {}): Promise<FinishResult> {
+    try {
+      this.checkpoint();
+    } finally {
+      this.close();
+    }
+    return finishRecording(this.#path, { files: this.#files, ...options });
+  }
+
+  /** Closes the file as it is. Twice is as once. */
+  close(): void {
+    if (!this.#isOpen) return;
+    this.#isOpen = false;
+    this.#file.close();
+  }
+
+  get #description(): TraceDescription {
+    const { clock = 'mono', uname, version, traceId } = this.#settings;
+    const texts = this.#regions.all.map(({ lane }) => lane?.statistics ?? '');
+    return {
+      headerPage: HEADER_PAGE_TEXT,
+      headerEvent: HEADER_EVENT_TEXT,
+      formats: this.#formats,
+      commByPid: this.#commByPid,
+      clock,
+      uname,
+      version,
+      traceId,
+      statistics: texts.filter((text) => text !== ''),
+    };
+  }
+
+  /** Writes what changed into free space; returns where the options section is. */
+  #writeSections(): number {
+    const description = this.#description;
+    this.#formatSections ??= this.#place(encodeFormatSections(description));
+    this.#commandSection ??= this.#place(encodeCommandSection(description));
+    const offsets = new Map([...this.#formatSections.offsets, ...this.#commandSection.offsets]);
+    const places = this.#regions.all.map(
+      ({ cpu, start, end }): LanePlace => ({ cpu, offset: start, size: end - start }),
+    );
+    const block = this.#write(encodeOptions(description, offsets, places));
+    if (this.#optionsBlock !== undefined) this.#outdated.push(this.#optionsBlock);
+    this.#optionsBlock = block;
+    return block.position;
+  }
+
+  #place({ bytes, offsets }: SectionBlock): PlacedSections {
+    const block = this.#write(bytes);
+    return { block, offsets: new Map([...offsets].map(([id, offset]) => [id, block.position + offset])) };
+  }
+
+  #write(bytes: Uint8Array): MetadataBlock {
+    const block = this.#space.allocate(bytes.length);
+    try {
+      this.#file.write(block.position, bytes);
+    } catch (error) {
+      this.#space.release(block);
+      throw error;
+    }
+    return block;
+  }
+
+  #passCheckpoint(): void {
+    this.#hasChanged = false;
+    for (const block of this.#outdated) this.#space.replace(block);
+    this.#outdated = [];
+    this.#space.passCheckpoint();
+    this.#window?.punch();
+    for (const region of this.#regions.all) {
+      const { lane, start, end } = region;
+      const isLeft = lane !== undefined && (lane.region !== region || lane.isClosed);
+      if (isLeft && start === end) this.#regions.free(region);
+    }
+  }
+}
