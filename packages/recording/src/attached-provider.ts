@@ -1,0 +1,178 @@
+/**
+ * `AttachedProvider`: a provider of which a session of ours records: its file, its session, its lane once there is
+ * one, and the rules by which records of the lane are taken.
+ */
+import {
+  minimumPayload,
+  PROVIDER_EVENTS_MAX,
+  PROVIDER_FIRST_EVENT_ID,
+  type ProviderEvent,
+} from '@usertrace/abi';
+import { type LaneReader, RecordRules, scanPage } from '@usertrace/ring';
+import { ProviderFile } from './provider-file.ts';
+import type { ProviderPlace } from './provider-search.ts';
+import { ProviderSession, type SessionRequest, switchStanding } from './provider-session.ts';
+import { PROVIDER_SYSTEM } from './session-slots.ts';
+
+/** Says which id an event has in the output; undefined leaves it out. */
+export type WrittenId = (event: ProviderEvent) => number | undefined;
+
+/** The rules for the lane of a provider, without an event. */
+export function emptyRules(file: ProviderFile): RecordRules {
+  return new RecordRules(file.opened.tid, PROVIDER_FIRST_EVENT_ID, PROVIDER_EVENTS_MAX);
+}
+
+/**
+ * Adds events to the rules of a lane.
+ *
+ * @param rules of the lane
+ * @param events of its provider
+ * @param writtenId says which ids they have in the output
+ */
+export function addEvents(rules: RecordRules, events: readonly ProviderEvent[], writtenId: WrittenId): void {
+  for (const event of events) {
+    const hasDynamicPart = event.fields.some(({ type }) => /^__(data|rel)_loc /.test(type));
+    rules.add(event.id, minimumPayload(event.fields), hasDynamicPart, writtenId(event));
+  }
+}
+
+export class AttachedProvider {
+  readonly file: ProviderFile;
+  /** CLOCK_MONOTONIC nanoseconds: what is older is not for us. */
+  readonly from: bigint;
+  readonly rules: RecordRules;
+  /** Undefined for a thread that has ended already. */
+  readonly #session: ProviderSession | undefined;
+  readonly #writtenId: WrittenId;
+  #reader: LaneReader | undefined;
+  #events: readonly ProviderEvent[] = [];
+
+  private constructor(
+    file: ProviderFile,
+    request: SessionRequest,
+    writtenId: WrittenId,
+    session: ProviderSession | undefined,
+    reader: LaneReader | undefined,
+  ) {
+    this.file = file;
+    this.from = request.beginning === undefined ? (session?.startedAt ?? 0n) : 0n;
+    this.rules = emptyRules(file);
+    this.#session = session;
+    this.#reader = reader;
+    this.#writtenId = (event) =>
+      request.matches(PROVIDER_SYSTEM, event.name) ? writtenId(event) : undefined;
+    this.refresh();
+  }
+
+  /**
+   * Begins a session with a provider.
+   *
+   * @param place the provider's file
+   * @param request what is wanted
+   * @param writtenId says which ids the wanted events have in the output
+   * @returns the provider; `dead` when its thread has ended, `busy` when its sessions are being changed by another,
+   *   to be tried again, `full` when it has as many sessions as there can be
+   * @throws {ErrnoError} when the file cannot be read
+   */
+  static attach(
+    place: ProviderPlace,
+    request: SessionRequest,
+    writtenId: WrittenId,
+  ): AttachedProvider | 'dead' | 'busy' | 'full' {
+    const file = ProviderFile.open(place.path, place.owner, 'change');
+    let provider: AttachedProvider | 'dead' | 'busy' | 'full' | undefined;
+    try {
+      provider = file.isAlive
+        ? AttachedProvider.#attachLiving(file, request, writtenId)
+        : AttachedProvider.#takeLeft(file, request, writtenId);
+    } finally {
+      if (typeof provider !== 'object') file.close();
+    }
+    return provider;
+  }
+
+  static #attachLiving(
+    file: ProviderFile,
+    request: SessionRequest,
+    writtenId: WrittenId,
+  ): AttachedProvider | 'busy' | 'full' {
+    const reader = file.laneReader();
+    if (reader !== undefined && request.beginning === undefined) startAtNewest(reader, file);
+    const session = ProviderSession.attach(file, request, reader?.position ?? 0);
+    if (typeof session === 'string') return session;
+    // The session is there now, so no event is missed. One that cannot be ended now ends with the program.
+    if (request.beginning !== undefined) {
+      switchStanding(file, request, false, session.slot);
+      // What the program declared in between.
+      session.update();
+    }
+    return new AttachedProvider(file, request, writtenId, session, reader);
+  }
+
+  /** A thread that was started for us and has ended before it was seen: what it left is for us as well. */
+  static #takeLeft(
+    file: ProviderFile,
+    request: SessionRequest,
+    writtenId: WrittenId,
+  ): AttachedProvider | 'dead' {
+    const { hasEnded, createdAt } = file.opened;
+    if (request.beginning === undefined || createdAt < Number(request.beginning) || hasEnded) return 'dead';
+    return new AttachedProvider(file, request, writtenId, undefined, file.laneReader());
+  }
+
+  /**
+   * The reader of the lane, from where the session began.
+   *
+   * @returns undefined while there is no lane
+   */
+  get reader(): LaneReader | undefined {
+    this.#reader ??= this.file.laneReader();
+    return this.#reader;
+  }
+
+  /** The events that the rules have. */
+  get events(): readonly ProviderEvent[] {
+    return this.#events;
+  }
+
+  /** Pages of the lane; 1 while there is none. */
+  get pageCount(): number {
+    return this.#reader?.pageCount ?? 1;
+  }
+
+  /** Takes events that were declared since into the rules. */
+  refresh(): void {
+    const events = this.file.events();
+    addEvents(this.rules, events.slice(this.#events.length), this.#writtenId);
+    this.#events = events;
+  }
+
+  /** Looks for new events, and switches on those that are wanted. Costs one read when there is nothing new. */
+  update(): void {
+    this.#session?.update();
+    if (this.file.events().length > this.#events.length) this.refresh();
+  }
+
+  /** Says that everything before a page was read. */
+  setUnreadPage(page: number): void {
+    this.#session?.setUnreadPage(page);
+  }
+
+  /** Ends the session; answers like ProviderSession.detach(). */
+  detach(): boolean {
+    return this.#session?.detach() ?? true;
+  }
+}
+
+/**
+ * Goes to the page that is being filled, and counts what is in it: should it be overwritten before it is read again,
+ * these are not lost for a session that begins now.
+ */
+function startAtNewest(reader: LaneReader, file: ProviderFile): void {
+  reader.seekNewest();
+  const [page] = reader.next();
+  if (page === undefined) return;
+  const rules = emptyRules(file);
+  addEvents(rules, file.events(), () => undefined);
+  reader.countPartial(scanPage(page.bytes, page.dataLength, rules, Number.POSITIVE_INFINITY).events);
+}

@@ -1,0 +1,31 @@
+export { AttachedProvider, addEvents, emptyRules, type WrittenId } from './attached-provider.ts';
+export { EventRates, type EventRate, type RatesReport } from './event-rates.ts';
+export { LaneCopy, type LaneCopyParts, type PageSink } from './lane-copy.ts';
+export { dumpLanes, hasEvents, type LaneDump } from './lane-dump.ts';
+export { type ProviderAccess, ProviderFile, type ProviderHeader } from './provider-file.ts';
+export {
+  eventsOf,
+  findProcesses,
+  type FoundProcesses,
+  type ProcessEvent,
+  type ProviderProcess,
+} from './provider-processes.ts';
+export { listProviders, OWN_SURROUNDINGS, type ProviderPlace, ProviderSearch } from './provider-search.ts';
+export {
+  type EventChoice,
+  heldTooLong,
+  ProviderSession,
+  purgeSessions,
+  type SessionRequest,
+  switchStanding,
+} from './provider-session.ts';
+export { type LaneFollower, ProviderSet, type ProviderSetParts } from './provider-set.ts';
+export {
+  type EventLane,
+  Recording,
+  recordingFiles,
+  type RecordingOptions,
+  type RecordingTotals,
+} from './recording.ts';
+export { announceServer } from './server-announcement.ts';
+export { isTracerAlive, isWanted, PROVIDER_SYSTEM, readSessions, type SessionSlot } from './session-slots.ts';

@@ -1,0 +1,303 @@
+/**
+ * `ProviderFile`: one provider file as a tracer sees it, through one descriptor of its own. It reads with pread(2),
+ * so a file that is truncated or replaced meanwhile gives a short answer; it never maps the file.
+ *
+ * Whatever stands in the file, some bug may have written it. Every number is checked against its bounds before it is
+ * used, and one that cannot be is an `ErrnoError` that names the file. Nothing is kept but what never changes: who
+ * wrote the file, and the events that were read of its table.
+ */
+import {
+  type ProviderEvent,
+  decodeEventTable,
+  EVENT_TABLE_SIZE,
+  LANE_PAGES_MAX,
+  LANE_PAGES_MIN,
+  PROVIDER_EVENTS_MAX,
+  PROVIDER_HEADER,
+  PROVIDER_LOCK,
+  PROVIDER_MAGIC,
+  PROVIDER_OFFSET,
+  PROVIDER_VERSION,
+  SESSION_SLOT_SIZE,
+  SESSIONS_MAX,
+} from '@usertrace/abi';
+import { ErrnoError, type ErrnoName, ERRNO } from '@usertrace/base';
+import { isByteLocked, isProcessRunning } from '@usertrace/linux';
+import { closeSync, constants, fstatSync, openSync, readSync, unlinkSync, writeSync } from 'node:fs';
+import { LaneReader } from '@usertrace/ring';
+
+/** Bytes of the header that say something, up to kernelPath. */
+const HEADER_SIZE: number = PROVIDER_HEADER.kernelPath;
+const COMM_SIZE = 16;
+/** Process and thread ids: Linux's own limit is 2^22. */
+const TASK_ID_MAX = 0x7fff_ffff;
+
+/** What a provider file's header says. */
+export interface ProviderHeader {
+  readonly pid: number;
+  readonly tid: number;
+  readonly eventCount: number;
+  readonly eventTableLength: number;
+  /** 0 while there is no lane. */
+  readonly pageCount: number;
+  /** CLOCK_MONOTONIC nanoseconds. */
+  readonly createdAt: number;
+  /** The process's start, in clock ticks since boot. */
+  readonly startTicks: number;
+  /** The command name of the thread. */
+  readonly comm: string;
+  readonly sessionChanges: number;
+  /** Whether the thread ended in good order, so that nobody needs what it left. */
+  readonly hasEnded: boolean;
+}
+
+/** For what a provider file is opened: `change` is for its sessions and words. */
+export type ProviderAccess = 'read' | 'change';
+
+export class ProviderFile {
+  readonly path: string;
+  readonly fd: number;
+  /** The header as it was when the file was opened; what identifies the provider never changes. */
+  readonly opened: ProviderHeader;
+  #events: readonly ProviderEvent[] = [];
+  #eventCount = 0;
+  #isOpen = true;
+
+  private constructor(path: string, fd: number) {
+    this.path = path;
+    this.fd = fd;
+    this.opened = this.header();
+  }
+
+  /**
+   * Opens a provider file.
+   *
+   * @param path the file
+   * @param owner the user id that has to own it: its folder's
+   * @param access whether sessions will be changed
+   * @throws {ErrnoError} when it is not there or not readable; EPERM when it is another's; EPROTO when it is no
+   *   provider file, or one of another version; EAGAIN while it is still being made
+   */
+  static open(path: string, owner: number, access: ProviderAccess = 'read'): ProviderFile {
+    // A pipe would make open(2) wait without O_NONBLOCK.
+    const mode = access === 'read' ? constants.O_RDONLY : constants.O_RDWR;
+    const fd = opened(path, mode | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+    try {
+      const stat = fstatSync(fd);
+      if (!stat.isFile()) throw refusal('EPROTO', path, 'it is not a regular file');
+      if (stat.uid !== owner)
+        throw refusal('EPERM', path, `user ${stat.uid} owns it, and its folder user ${owner}`);
+      if (stat.size === 0) throw refusal('EAGAIN', path, 'it is still being made; try again');
+      return new ProviderFile(path, fd);
+    } catch (error) {
+      closeSync(fd);
+      throw error;
+    }
+  }
+
+  /** Closes the descriptor, and with it all locks that are held through it. */
+  close(): void {
+    if (this.#isOpen) closeSync(this.fd);
+    this.#isOpen = false;
+  }
+
+  /** Whether the thread that made the file still lives. */
+  get isAlive(): boolean {
+    return isByteLocked(this.fd, PROVIDER_LOCK.provider);
+  }
+
+  /**
+   * Reads the header.
+   *
+   * @throws {ErrnoError} like open()
+   */
+  header(): ProviderHeader {
+    const bytes = this.bytes(PROVIDER_OFFSET.header, HEADER_SIZE);
+    const magic = bytes.toString('latin1', PROVIDER_HEADER.magic, PROVIDER_MAGIC.length);
+    if (magic === '\0'.repeat(PROVIDER_MAGIC.length)) {
+      throw refusal('EAGAIN', this.path, 'it is still being made; try again');
+    }
+    if (magic !== PROVIDER_MAGIC) throw refusal('EPROTO', this.path, 'it does not begin as one');
+    const version = bytes.readUInt32LE(PROVIDER_HEADER.version);
+    if (version !== PROVIDER_VERSION) {
+      const advice = 'use the usertrace that came with the program';
+      throw refusal(
+        'EPROTO',
+        this.path,
+        `it has version ${version}, and this is for ${PROVIDER_VERSION}; ${advice}`,
+      );
+    }
+    return this.#checked({
+      pid: bytes.readInt32LE(PROVIDER_HEADER.pid),
+      tid: bytes.readInt32LE(PROVIDER_HEADER.tid),
+      eventCount: bytes.readUInt32LE(PROVIDER_HEADER.eventCount),
+      eventTableLength: bytes.readUInt32LE(PROVIDER_HEADER.eventTableLength),
+      pageCount: bytes.readUInt32LE(PROVIDER_HEADER.pageCount),
+      createdAt: bytes.readDoubleLE(PROVIDER_HEADER.createdAt),
+      startTicks: bytes.readDoubleLE(PROVIDER_HEADER.startTicks),
+      comm: textOf(bytes.subarray(PROVIDER_HEADER.comm, PROVIDER_HEADER.comm + COMM_SIZE)),
+      sessionChanges: bytes.readUInt32LE(PROVIDER_HEADER.sessionChanges),
+      hasEnded: bytes.readUInt32LE(PROVIDER_HEADER.ended) === 1,
+    });
+  }
+
+  /**
+   * The events of the table. What was read before is not read again: an entry never changes.
+   *
+   * @throws {ErrnoError} EPROTO when the table makes no sense
+   */
+  events(): readonly ProviderEvent[] {
+    const { eventCount, eventTableLength } = this.header();
+    if (eventCount < this.#eventCount) {
+      throw refusal('EPROTO', this.path, `its events went from ${this.#eventCount} to ${eventCount}`);
+    }
+    if (eventCount > this.#eventCount) {
+      const { events, isWhole } = decodeEventTable(
+        this.bytes(PROVIDER_OFFSET.events, eventTableLength),
+        eventCount,
+      );
+      if (!isWhole) throw refusal('EPROTO', this.path, `its table does not hold ${eventCount} events`);
+      this.#events = events;
+      this.#eventCount = eventCount;
+    }
+    return this.#events;
+  }
+
+  /**
+   * The enable words of the first events.
+   *
+   * @param count how many, up to PROVIDER_EVENTS_MAX
+   */
+  words(count: number): Uint32Array {
+    const words = new Uint32Array(count);
+    const bytes = Buffer.from(words.buffer);
+    bytes.set(this.bytes(PROVIDER_OFFSET.words, count * 4));
+    return words;
+  }
+
+  /** The slots of all sessions, one behind the other. */
+  sessionSlots(): Buffer {
+    return this.bytes(PROVIDER_OFFSET.sessions, SESSIONS_MAX * SESSION_SLOT_SIZE);
+  }
+
+  /**
+   * A reader of the lane, at its first page.
+   *
+   * @returns undefined while there is no lane
+   */
+  laneReader(): LaneReader | undefined {
+    const { pageCount } = this.header();
+    if (pageCount === 0) return undefined;
+    return new LaneReader((into, offset) => this.read(into, PROVIDER_OFFSET.lane + offset), pageCount);
+  }
+
+  /**
+   * Copies bytes of the file.
+   *
+   * @returns how many there were
+   * @throws {ErrnoError} when the read fails, which a file on tmpfs does not
+   */
+  read(into: Uint8Array, offset: number): number {
+    try {
+      return readSync(this.fd, into, 0, into.length, offset);
+    } catch (error) {
+      throw fileError(error, 'read', this.path);
+    }
+  }
+
+  /**
+   * Writes bytes of the file at once.
+   *
+   * @throws {ErrnoError} when it was not opened for change
+   */
+  write(bytes: Uint8Array, offset: number): void {
+    try {
+      writeSync(this.fd, bytes, 0, bytes.length, offset);
+    } catch (error) {
+      throw fileError(error, 'change', this.path);
+    }
+  }
+
+  /**
+   * Takes the file of a dead thread away. While its process runs it stays, marked as of no use to anybody: by it the process
+   * finds the memory of the thread that it has still mapped, and removes both.
+   *
+   * @throws {ErrnoError} when it was not opened for change
+   */
+  discard(): void {
+    const { pid, startTicks } = this.opened;
+    if (isProcessRunning(pid, startTicks)) this.write(Uint8Array.of(1, 0, 0, 0), PROVIDER_HEADER.ended);
+    else unlinkSync(this.path);
+  }
+
+  /**
+   * Bytes of the file that have to be there.
+   *
+   * @throws {ErrnoError} EPROTO when it ends before
+   */
+  bytes(offset: number, length: number): Buffer {
+    const bytes = Buffer.alloc(length);
+    const count = this.read(bytes, offset);
+    if (count < length) throw refusal('EPROTO', this.path, `it ends at byte ${offset + count}`);
+    return bytes;
+  }
+
+  #checked(header: ProviderHeader): ProviderHeader {
+    const { pid, tid, eventCount, eventTableLength, pageCount, createdAt, startTicks } = header;
+    if (!isTask(pid) || !isTask(tid))
+      throw refusal('EPROTO', this.path, `it is of process ${pid}, thread ${tid}`);
+    if (eventCount > PROVIDER_EVENTS_MAX || eventTableLength > EVENT_TABLE_SIZE) {
+      throw refusal('EPROTO', this.path, `it says ${eventCount} events in ${eventTableLength} bytes`);
+    }
+    if (pageCount !== 0 && (pageCount < LANE_PAGES_MIN || pageCount > LANE_PAGES_MAX)) {
+      throw refusal('EPROTO', this.path, `it says ${pageCount} pages`);
+    }
+    if (!(createdAt >= 0) || !(startTicks >= 0))
+      throw refusal('EPROTO', this.path, 'it says no time of its making');
+    // Only in the constructor there is nothing yet to compare with.
+    const before = this.opened as ProviderHeader | undefined;
+    if (
+      before !== undefined &&
+      (before.pid !== pid || before.tid !== tid || before.createdAt !== createdAt)
+    ) {
+      throw refusal('EPROTO', this.path, 'it has become that of another thread');
+    }
+    if (before !== undefined && before.pageCount !== 0 && before.pageCount !== pageCount) {
+      throw refusal('EPROTO', this.path, `its pages went from ${before.pageCount} to ${pageCount}`);
+    }
+    return header;
+  }
+}
+
+function isTask(id: number): boolean {
+  return id > 0 && id <= TASK_ID_MAX;
+}
+
+/** Text up to its NUL; characters that would act on a terminal are shown as `?`. */
+export function textOf(bytes: Uint8Array): string {
+  const end = bytes.indexOf(0);
+  const text = Buffer.from(bytes.subarray(0, end < 0 ? bytes.length : end)).toString('utf8');
+  // oxlint-disable-next-line no-control-regex -- control characters are what is looked for
+  return text.replace(/[\u0000-\u001f\u007f-\u009f]/g, '?');
+}
+
+function opened(path: string, flags: number): number {
+  try {
+    return openSync(path, flags);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ELOOP') {
+      throw refusal('EPROTO', path, 'it is a symbolic link');
+    }
+    throw fileError(error, 'open', path);
+  }
+}
+
+function refusal(code: ErrnoName, path: string, why: string): ErrnoError {
+  return new ErrnoError(code, `Cannot read provider file ${path}: ${why}`);
+}
+
+function fileError(error: unknown, doing: string, path: string): ErrnoError {
+  const code = (error as NodeJS.ErrnoException).code ?? '';
+  const known = code in ERRNO ? (code as ErrnoName) : 'EIO';
+  return new ErrnoError(known, `Cannot ${doing} provider file ${path}: ${(error as Error).message}`);
+}
