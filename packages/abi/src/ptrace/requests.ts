@@ -1,0 +1,31 @@
+/** Numbers of ptrace(2)'s requests and options (linux/ptrace.h, x86-64). */
+
+export const PTRACE = {
+  CONT: 7,
+  SINGLESTEP: 9,
+  GETREGS: 12,
+  SETREGS: 13,
+  DETACH: 17,
+  SYSCALL: 24,
+  SINGLEBLOCK: 33,
+  SETOPTIONS: 0x4200,
+  GETEVENTMSG: 0x4201,
+  GETSIGINFO: 0x4202,
+  SEIZE: 0x4206,
+  INTERRUPT: 0x4207,
+  LISTEN: 0x4208,
+  GETSIGMASK: 0x420a,
+  SETSIGMASK: 0x420b,
+  GET_SYSCALL_INFO: 0x420e,
+} as const;
+
+/** Options of PTRACE_SEIZE and PTRACE_SETOPTIONS. */
+export const PTRACE_OPTION = {
+  TRACESYSGOOD: 0x1,
+  TRACEFORK: 0x2,
+  TRACEVFORK: 0x4,
+  TRACECLONE: 0x8,
+  TRACEEXEC: 0x10,
+  TRACEEXIT: 0x40,
+  TRACESECCOMP: 0x80,
+} as const;

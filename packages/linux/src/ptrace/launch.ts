@@ -1,0 +1,217 @@
+/**
+ * Starts programs that are traced from their first instruction.
+ *
+ * libuv waits for the children it started itself and would take their stops for ends. So the child is made here: a
+ * stand-in, sleep(1), is started by posix_spawn(3), seized and stopped before it
+ * does anything, and then made to execve(2) the wanted program by remote calls. That way the program gets exactly the
+ * arguments and environment asked for, a failing execve answers its own error, and a seccomp filter can be put in
+ * before. The stand-in's descriptors are ours without those that close at exec.
+ */
+import { existsSync } from 'node:fs';
+import { isStopStatus, PTRACE, PTRACE_EVENT, PTRACE_OPTION, SIGNAL, stopEvent } from '@usertrace/abi';
+import { ERRNO } from '@usertrace/base';
+import { libc, systemCallError } from '../bindings.ts';
+import { programFiles } from './program-files.ts';
+import type { RemoteCaller } from './remote-call.ts';
+import type { StopWaiter } from './stop-waiter.ts';
+import { StringsImage } from './strings-image.ts';
+import type { SystemPtrace } from './system-ptrace.ts';
+
+const STOP_DEADLINE_MS = 5_000;
+const POSIX_SPAWN_SETSIGDEF = 4;
+const POSIX_SPAWN_SETSIGMASK = 8;
+/** posix_spawnattr_t has 336 bytes in glibc and musl, posix_spawn_file_actions_t 80. */
+const SPAWN_STRUCTURE_BYTES = 512;
+/** Node closes its own at exec, unless they are said to stay (posix_spawn_file_actions_adddup2(3)). */
+const OUR_STDIO = [0, 1, 2] as const;
+/** A file that is no program is given to the shell (execvp(3)). */
+const ENOEXEC = 8;
+
+/** The stand-in, and what stands in for it where it is not: neither reads the descriptors that are the program's. */
+const SLEEP = '/bin/sleep';
+const STAND_IN_S = '100';
+const NODE_SLEEP = 'setTimeout(() => {}, 1e5)';
+
+/** With a filter the program's execve may be one of the calls that stop, and would answer ENOSYS without TRACESECCOMP. */
+const STAND_IN_OPTIONS = PTRACE_OPTION.TRACESYSGOOD | PTRACE_OPTION.TRACEEXEC | PTRACE_OPTION.TRACESECCOMP;
+
+/** System calls of x86-64 that prepare the program. */
+const CALL = { mmap: 9, execve: 59, chdir: 80, prctl: 157, seccomp: 317 } as const;
+const PROT_READ_WRITE = 3n;
+const MAP_PRIVATE_ANONYMOUS = 0x22n;
+const PR_SET_NO_NEW_PRIVS = 38n;
+const SECCOMP_SET_MODE_FILTER = 1n;
+/** Strings of a program's start: the kernel takes no more either (MAX_ARG_STRINGS aside, a quarter of 8 MiB). */
+const MAX_STRINGS_BYTES = 2_097_152;
+
+/** What to start, and how. */
+export interface LaunchOptions {
+  /** The program: a path, or a name that is looked for in PATH. */
+  readonly command: string;
+  readonly args?: readonly string[];
+  /** Its environment; ours if left out. */
+  readonly env?: Readonly<Record<string, string | undefined>>;
+  readonly cwd?: string;
+  /** Its descriptors 0, 1 and 2; ours if left out. */
+  readonly stdio?: readonly [number, number, number];
+  /** A seccomp filter, an array of `struct sock_filter`. */
+  readonly filter?: Uint8Array;
+}
+
+/** Starts programs. */
+export class Launcher {
+  readonly #ptrace: SystemPtrace;
+  readonly #waiter: StopWaiter;
+  readonly #caller: RemoteCaller;
+
+  constructor(ptrace: SystemPtrace, waiter: StopWaiter, caller: RemoteCaller) {
+    this.#ptrace = ptrace;
+    this.#waiter = waiter;
+    this.#caller = caller;
+  }
+
+  /**
+   * Starts a program and leaves it stopped at PTRACE_EVENT_EXEC, before its first instruction.
+   *
+   * @param launch what to start
+   * @param traceOptions PTRACE_OPTION bits that it is seized with
+   * @returns its process id
+   * @throws {ErrnoError} what execve(2) answered, ENOENT for a name that is not in PATH, E2BIG for too much text
+   */
+  launch(launch: LaunchOptions, traceOptions: number): number {
+    const doing = `start "${launch.command}"`;
+    const files = programFiles(launch.command, (launch.env ?? process.env)['PATH']);
+    if (files.length === 0) throw systemCallError(ERRNO.ENOENT, doing);
+    const pid = this.#startStandIn(launch, doing);
+    try {
+      const seized = this.#ptrace.seize(pid, STAND_IN_OPTIONS);
+      if (seized < 0) throw systemCallError(-seized, `${doing}: trace it`);
+      this.#stop(pid, doing);
+      this.#becomeProgram(pid, launch, files, doing);
+      this.#ptrace.setOptions(pid, traceOptions);
+    } catch (error) {
+      libc().kill(pid, SIGNAL.KILL);
+      // A tracee may stop once more on its way out.
+      for (let look = 0; look < 4; look++) {
+        const status = this.#waiter.waitFor(pid, STOP_DEADLINE_MS);
+        if (status < 0 || !isStopStatus(status)) break;
+        this.#ptrace.resume(pid, PTRACE.CONT, 0);
+      }
+      throw error;
+    }
+    return pid;
+  }
+
+  /** posix_spawn(3) returns in the middle of the stand-in's exec, so that the end of it may be told first. */
+  #stop(pid: number, doing: string): void {
+    for (let stop = 0; stop < 3; stop++) {
+      // Any other stop takes a pending interruption with it.
+      this.#ptrace.interrupt(pid);
+      const status = this.#waiter.waitFor(pid, STOP_DEADLINE_MS);
+      if (status < 0 || !isStopStatus(status)) break;
+      if (stopEvent(status) === PTRACE_EVENT.STOP) return;
+      this.#ptrace.resume(pid, PTRACE.CONT, 0);
+    }
+    throw systemCallError(ERRNO.ESRCH, `${doing}: the process ended before it began`);
+  }
+
+  #startStandIn({ stdio }: LaunchOptions, doing: string): number {
+    const attributes = new Uint8Array(SPAWN_STRUCTURE_BYTES);
+    const actions = new Uint8Array(SPAWN_STRUCTURE_BYTES);
+    const pid = new Int32Array(32);
+    const all = new Uint8Array(128).fill(0xff);
+    const c = libc();
+    c.posix_spawnattr_init(attributes);
+    c.posix_spawn_file_actions_init(actions);
+    try {
+      c.posix_spawnattr_setflags(attributes, POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK);
+      c.posix_spawnattr_setsigdefault(attributes, all);
+      c.posix_spawnattr_setsigmask(attributes, new Uint8Array(128));
+      for (const [wanted, fd] of (stdio ?? OUR_STDIO).entries())
+        c.posix_spawn_file_actions_adddup2(actions, fd, wanted);
+      const [file = '', ...args] = existsSync(SLEEP)
+        ? [SLEEP, STAND_IN_S]
+        : [process.execPath, '-e', NODE_SLEEP];
+      const failed = c.posix_spawn(pid, file, actions, attributes, [file, ...args, null], [null]);
+      if (failed !== 0) throw systemCallError(failed, doing);
+    } finally {
+      c.posix_spawn_file_actions_destroy(actions);
+      c.posix_spawnattr_destroy(attributes);
+    }
+    return pid[0] as number;
+  }
+
+  #becomeProgram(pid: number, launch: LaunchOptions, files: readonly string[], doing: string): void {
+    const { command, args = [], env = process.env, cwd, filter } = launch;
+    const environment = Object.entries(env).flatMap(([name, value]) =>
+      value === undefined ? [] : [`${name}=${value}`],
+    );
+    const texts = [command, ...args, ...environment, ...files, '/bin/sh', cwd ?? ''];
+    const size = texts.reduce(
+      (sum, text) => sum + Buffer.byteLength(text) + 40,
+      4096 + (filter?.length ?? 0),
+    );
+    if (size > MAX_STRINGS_BYTES) throw systemCallError(ERRNO.E2BIG, doing);
+    const made = this.#call(pid, CALL.mmap, [
+      0n,
+      BigInt(size),
+      PROT_READ_WRITE,
+      MAP_PRIVATE_ANONYMOUS,
+      -1n,
+      0n,
+    ]);
+    if (made < 0n) throw systemCallError(Number(-made), doing);
+
+    const image = new StringsImage(made, size);
+    const argv = image.putPointers([command, ...args].map((text) => image.putString(text)));
+    const envp = image.putPointers(environment.map((text) => image.putString(text)));
+    const paths = files.map((file) => image.putString(file));
+    const shellArgs = files.map((file) => ['/bin/sh', file, ...args].map((text) => image.putString(text)));
+    const shellArgv = shellArgs.map((pointers) => image.putPointers(pointers));
+    const shell = image.putString('/bin/sh');
+    const folder = image.putString(cwd ?? '.');
+    const instructions = filter === undefined ? 0n : image.put(filter);
+    const program = image.put(
+      new Uint8Array(BigUint64Array.of(BigInt((filter?.length ?? 0) / 8), instructions).buffer),
+    );
+    const written = this.#ptrace.writeMemory(pid, made, image.bytes);
+    if (written < 0) throw systemCallError(-written, doing);
+
+    if (cwd !== undefined) {
+      const moved = this.#call(pid, CALL.chdir, [folder]);
+      if (moved < 0n) throw systemCallError(Number(-moved), `${doing} in ${cwd}`);
+    }
+    if (filter !== undefined) this.#installFilter(pid, program, doing);
+
+    let failed: number = ERRNO.ENOENT;
+    for (const [index, file] of paths.entries()) {
+      let answer = this.#caller.call(pid, CALL.execve, [file, argv, envp]);
+      if (answer.kind === 'answered' && answer.value === BigInt(-ENOEXEC))
+        answer = this.#caller.call(pid, CALL.execve, [shell, shellArgv[index] as bigint, envp]);
+      if (answer.kind === 'executed') {
+        // The remote call blocked all signals, and exec keeps that.
+        this.#ptrace.writeSignalMask(pid, new BigUint64Array(16));
+        return;
+      }
+      failed = answer.kind === 'answered' ? Number(-answer.value) : -answer.errno;
+    }
+    throw systemCallError(failed, doing);
+  }
+
+  /** Root may filter as it is; others have to give up set-user-ID programs first (seccomp(2)). */
+  #installFilter(pid: number, program: bigint, doing: string): void {
+    let answer = this.#call(pid, CALL.seccomp, [SECCOMP_SET_MODE_FILTER, 0n, program]);
+    if (answer === BigInt(-ERRNO.EACCES)) {
+      this.#call(pid, CALL.prctl, [PR_SET_NO_NEW_PRIVS, 1n]);
+      answer = this.#call(pid, CALL.seccomp, [SECCOMP_SET_MODE_FILTER, 0n, program]);
+    }
+    if (answer < 0n) throw systemCallError(Number(-answer), `${doing}: filter its system calls`);
+  }
+
+  #call(pid: number, number: number, args: readonly bigint[]): bigint {
+    const answer = this.#caller.call(pid, number, args);
+    return answer.kind === 'answered'
+      ? answer.value
+      : BigInt(answer.kind === 'failed' ? answer.errno : -ERRNO.EIO);
+  }
+}

@@ -1,0 +1,151 @@
+/**
+ * System calls that a stopped task makes for its tracer.
+ *
+ * The task is sent to a `syscall` instruction of its own vDSO, with all signals blocked, so that none comes in between;
+ * after that its registers and its mask are as before, and it is stopped anew (PTRACE_INTERRUPT) at the edge of user mode. A
+ * call that was interrupted by the first stop is restarted by the kernel as if nothing had been.
+ *
+ * This is possible at a stop with PTRACE_EVENT_STOP and after a system call's exit, where the registers are those of user
+ * mode; not in the middle of a system call, and not for a signal, which would be lost.
+ */
+import { readFileSync } from 'node:fs';
+import {
+  isStopStatus,
+  PTRACE,
+  PTRACE_EVENT,
+  Registers,
+  stopEvent,
+  stopSignal,
+  SYSTEM_CALL_STOP,
+} from '@usertrace/abi';
+import { ERRNO } from '@usertrace/base';
+import type { StopWaiter } from './stop-waiter.ts';
+import type { SystemPtrace } from './system-ptrace.ts';
+
+/** A remote call that takes longer is interrupted, and answers EINTR. */
+const DEADLINE_MS = 200;
+/** How long a task may take to stop otherwise: it has to get a CPU. */
+const STOP_DEADLINE_MS = 5_000;
+/** Stops of other kinds that may come in between. */
+const MAX_OTHER_STOPS = 32;
+
+const AT_SYSINFO_EHDR = 33n;
+/** The vDSO has two pages of code at most. */
+const VDSO_BYTES = 8_192;
+const SYSCALL_INSTRUCTION = Buffer.from([0x0f, 0x05]);
+
+/** How a remote call ended. */
+export type RemoteAnswer =
+  /** It answered, an error as its negative number; and the task stopped again, with that status of waitpid(2). */
+  | { readonly kind: 'answered'; readonly value: bigint; readonly status: number }
+  /** It replaced the program: the task is stopped at PTRACE_EVENT_EXEC, nothing is restored. */
+  | { readonly kind: 'executed' }
+  /** It could not be made; the negative error number. ESRCH: the task died, of which the listener is told. */
+  | { readonly kind: 'failed'; readonly errno: number };
+
+/** Makes remote calls. */
+export class RemoteCaller {
+  readonly #ptrace: SystemPtrace;
+  readonly #waiter: StopWaiter;
+  readonly #mask = new BigUint64Array(16);
+  readonly #allSignals = new BigUint64Array(16).fill(0xffff_ffff_ffff_ffffn);
+
+  constructor(ptrace: SystemPtrace, waiter: StopWaiter) {
+    this.#ptrace = ptrace;
+    this.#waiter = waiter;
+  }
+
+  /**
+   * Makes a task call the system.
+   *
+   * @param tid a task that is stopped as said above
+   * @param number of the system call; none that makes a task or ends one
+   * @param args at most six
+   */
+  call(tid: number, number: number, args: readonly bigint[]): RemoteAnswer {
+    const saved = new Registers();
+    const instruction = this.#findInstruction(tid);
+    if (instruction === undefined) return { kind: 'failed', errno: -ERRNO.EIO };
+    const prepared =
+      this.#ptrace.readRegisters(tid, saved) ||
+      this.#ptrace.readSignalMask(tid, this.#mask) ||
+      this.#ptrace.writeSignalMask(tid, this.#allSignals);
+    if (prepared < 0) return this.#failed(prepared);
+    const registers = saved.clone();
+    registers.set('rip', instruction);
+    registers.set('rax', BigInt(number));
+    registers.set('orig_rax', -1n);
+    for (let index = 0; index < 6; index++) registers.setArgument(index, args[index] ?? 0n);
+    const written = this.#ptrace.writeRegisters(tid, registers);
+    if (written < 0) return this.#failed(written);
+
+    const entered = this.#runToSystemCallStop(tid, STOP_DEADLINE_MS);
+    if (entered !== 'stopped') return this.#failed(typeof entered === 'number' ? entered : -ERRNO.EIO);
+    const left = this.#runToSystemCallStop(tid, DEADLINE_MS);
+    if (left === 'executed') return { kind: 'executed' };
+    if (left !== 'stopped') return this.#failed(left);
+    const asked = this.#ptrace.readSystemCall(tid);
+    if (asked < 0) return this.#failed(asked);
+    const value = this.#ptrace.systemCall.wideResult;
+    this.#ptrace.writeRegisters(tid, saved);
+    this.#ptrace.writeSignalMask(tid, this.#mask);
+    const status = this.#stopAgain(tid);
+    return status < 0 ? this.#failed(status) : { kind: 'answered', value, status };
+  }
+
+  /** A `syscall` instruction in the task's memory. */
+  #findInstruction(tid: number): bigint | undefined {
+    let vector: Buffer;
+    try {
+      vector = readFileSync(`/proc/${tid}/auxv`);
+    } catch {
+      return undefined;
+    }
+    for (let at = 0; at + 16 <= vector.length; at += 16) {
+      if (vector.readBigUInt64LE(at) !== AT_SYSINFO_EHDR) continue;
+      const start = vector.readBigUInt64LE(at + 8);
+      const code = Buffer.alloc(VDSO_BYTES);
+      const size = this.#ptrace.readMemory(tid, start, code);
+      const found = size > 0 ? code.subarray(0, size).indexOf(SYSCALL_INSTRUCTION) : -1;
+      return found < 0 ? undefined : start + BigInt(found);
+    }
+    return undefined;
+  }
+
+  /** Lets the task run to its next entry or exit of a system call. */
+  #runToSystemCallStop(tid: number, deadlineMs: number): 'stopped' | 'executed' | number {
+    let isInterrupted = false;
+    for (let other = 0; other < MAX_OTHER_STOPS; other++) {
+      const resumed = this.#ptrace.resume(tid, PTRACE.SYSCALL, 0);
+      if (resumed < 0) return resumed;
+      let status = this.#waiter.waitFor(tid, deadlineMs);
+      if (status === -ERRNO.EAGAIN && !isInterrupted) {
+        isInterrupted = true;
+        this.#ptrace.interrupt(tid);
+        status = this.#waiter.waitFor(tid, STOP_DEADLINE_MS);
+      }
+      if (status < 0) return status;
+      if (!isStopStatus(status) || stopEvent(status) === PTRACE_EVENT.EXIT) {
+        this.#waiter.handBack(tid, status);
+        return -ERRNO.ESRCH;
+      }
+      if (stopSignal(status) === SYSTEM_CALL_STOP) return 'stopped';
+      if (stopEvent(status) === PTRACE_EVENT.EXEC) return 'executed';
+    }
+    return -ERRNO.EIO;
+  }
+
+  /** Brings the task from the call's exit to a stop at the edge of user mode, and answers its status. */
+  #stopAgain(tid: number): number {
+    const asked = this.#ptrace.interrupt(tid) || this.#ptrace.resume(tid, PTRACE.CONT, 0);
+    if (asked < 0) return asked;
+    const status = this.#waiter.waitFor(tid, STOP_DEADLINE_MS);
+    if (status < 0 || (isStopStatus(status) && stopEvent(status) !== PTRACE_EVENT.EXIT)) return status;
+    this.#waiter.handBack(tid, status);
+    return -ERRNO.ESRCH;
+  }
+
+  #failed(errno: number): RemoteAnswer {
+    return { kind: 'failed', errno };
+  }
+}

@@ -1,0 +1,71 @@
+/** What /proc/TID/status says about a task that is traced or is to be (proc_pid_status(5)). Read anew at each call. */
+import { readdirSync, readFileSync } from 'node:fs';
+
+/** Threads of one program that are looked at; Linux's own limit is threads-max, some 100,000. */
+const MAX_THREADS = 131_072;
+
+/** A task as /proc shows it. */
+export interface TraceeStatus {
+  readonly name: string;
+  /** The process it is a thread of. */
+  readonly tgid: number;
+  readonly parentPid: number;
+  /** The thread that traces it, or 0; a tracer outside of our pid namespace shows as 0 too. */
+  readonly tracerPid: number;
+  /** `R`, `S`, `D`, `T` (stopped), `t` (stopped by its tracer), `Z` (zombie), `X` and `I`. */
+  readonly state: string;
+  /** Bit N-1 of each: whether the program handles or ignores signal N. */
+  readonly handledSignals: bigint;
+  readonly ignoredSignals: bigint;
+}
+
+/**
+ * A task's status.
+ *
+ * @param tid its thread id, in our pid namespace
+ * @returns undefined when there is no such task, or it may not be looked at
+ */
+export function traceeStatus(tid: number): TraceeStatus | undefined {
+  let text: string;
+  try {
+    text = readFileSync(`/proc/${tid}/status`, 'latin1');
+  } catch {
+    return undefined;
+  }
+  const field = (name: string): string => {
+    const at = text.indexOf(`\n${name}:\t`);
+    return at < 0 ? '' : text.slice(at + name.length + 3, text.indexOf('\n', at + 1));
+  };
+  return {
+    name: text.slice('Name:\t'.length, text.indexOf('\n')),
+    tgid: Number(field('Tgid')),
+    parentPid: Number(field('PPid')),
+    tracerPid: Number(field('TracerPid')),
+    state: field('State').charAt(0),
+    handledSignals: BigInt(`0x${field('SigCgt') || '0'}`),
+    ignoredSignals: BigInt(`0x${field('SigIgn') || '0'}`),
+  };
+}
+
+/**
+ * The threads of a process that exist now; others may be born while it is read.
+ *
+ * @param pid the process
+ * @returns their thread ids; none when there is no such process
+ */
+export function threadsOf(pid: number): number[] {
+  try {
+    return readdirSync(`/proc/${pid}/task`).slice(0, MAX_THREADS).map(Number);
+  } catch {
+    return [];
+  }
+}
+
+/** Yama's kernel.yama.ptrace_scope, or undefined where Yama is not built in (Documentation/admin-guide/LSM/Yama.rst). */
+export function yamaScope(): number | undefined {
+  try {
+    return Number(readFileSync('/proc/sys/kernel/yama/ptrace_scope', 'latin1'));
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,114 @@
+/**
+ * All of ptrace(2) that a thread needs to trace: requests, remote calls, starting programs, and the waiter that brings
+ * stops. The listener, who holds this, decides what to do with them. One for a thread, as the kernel knows a tracer by its
+ * thread.
+ */
+import { SIGNAL, WAIT_OPTION } from '@usertrace/abi';
+import { libc, SYSTEM_CALL } from '../bindings.ts';
+import { type LaunchOptions, Launcher } from './launch.ts';
+import { pidOfHandle, ProcessHandle } from './process-handle.ts';
+import { type RemoteAnswer, RemoteCaller } from './remote-call.ts';
+import { type StopListener, StopWaiter } from './stop-waiter.ts';
+import { SystemPtrace } from './system-ptrace.ts';
+import { threadsOf, type TraceeStatus, traceeStatus, yamaScope } from './tracee-status.ts';
+
+/** This thread as a tracer. Its owner closes it after the last task was detached. */
+export class SystemTracer extends SystemPtrace {
+  readonly ownPid: number = process.pid;
+  readonly ownTid: number = libc().syscall(SYSTEM_CALL.gettid, 0, 0, 0, 0, 0, 0);
+  readonly #listener: StopListener;
+  readonly #waiter: StopWaiter;
+  readonly #caller: RemoteCaller;
+  readonly #launcher: Launcher;
+  /** Programs that were started here and whose end was not seen. */
+  readonly #children = new Set<number>();
+
+  /** @param listener who is told of stops and deaths */
+  constructor(listener: StopListener) {
+    super();
+    this.#listener = listener;
+    this.#waiter = new StopWaiter(listener);
+    this.#caller = new RemoteCaller(this, this.#waiter);
+    this.#launcher = new Launcher(this, this.#waiter, this.#caller);
+  }
+
+  /** See ProcessHandle. */
+  openProcess(pid: number): ProcessHandle {
+    return new ProcessHandle(pid);
+  }
+
+  /** See pidOfHandle. */
+  pidOf(pidfd: number): number | undefined {
+    return pidOfHandle(pidfd);
+  }
+
+  yamaScope(): number | undefined {
+    return yamaScope();
+  }
+
+  status(tid: number): TraceeStatus | undefined {
+    return traceeStatus(tid);
+  }
+
+  threads(pid: number): number[] {
+    return threadsOf(pid);
+  }
+
+  /** Stops are brought from now on; also says that tasks run again. */
+  watch(): void {
+    this.#waiter.start();
+  }
+
+  /** Nothing is traced: Node's loop may end. */
+  unwatch(): void {
+    this.#waiter.stop();
+  }
+
+  /**
+   * Only dead tasks are left: their ends are brought, but Node's loop may end.
+   *
+   * @param tids which
+   */
+  linger(tids: () => number[]): void {
+    this.#waiter.linger(() => {
+      for (const tid of tids()) {
+        // Another tracer of this thread may have waited for it.
+        const status = this.poll(tid) ?? (this.status(tid) === undefined ? SIGNAL.KILL : undefined);
+        if (status !== undefined) this.#listener.handle(tid, status);
+      }
+    });
+  }
+
+  /** See RemoteCaller; the stop after it is brought like any other. */
+  remoteCall(tid: number, number: number, args: readonly bigint[]): RemoteAnswer {
+    return this.#caller.call(tid, number, args);
+  }
+
+  /** See Launcher. */
+  launch(options: LaunchOptions, traceOptions: number): number {
+    const pid = this.#launcher.launch(options, traceOptions);
+    this.#children.add(pid);
+    return pid;
+  }
+
+  /** Whether a process was started by `launch` and not yet forgotten. */
+  isChild(pid: number): boolean {
+    return this.#children.has(pid);
+  }
+
+  /** The end of a child was seen: nobody has to wait for it. */
+  forgetChild(pid: number): void {
+    this.#children.delete(pid);
+  }
+
+  /** Waits for children that ended after they were detached, so that they leave no zombie. */
+  buryChildren(isTraced: (pid: number) => boolean): void {
+    for (const pid of this.#children) {
+      if (!isTraced(pid) && libc().waitpid(pid, null, WAIT_OPTION.NOHANG) !== 0) this.#children.delete(pid);
+    }
+  }
+
+  close(): void {
+    this.#waiter.close();
+  }
+}

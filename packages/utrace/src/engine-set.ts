@@ -1,0 +1,93 @@
+/**
+ * The engines of one task, in the order in which they attached, and what they want together. Its task holds it; while a report
+ * runs engines are added to it, and none is taken out.
+ */
+import { ErrnoError } from '@usertrace/base';
+import { Action } from './actions.ts';
+import type { Engine } from './engine.ts';
+
+/** Engines of one task. */
+const MAX_ENGINES = 64;
+
+/** A task's engines. */
+export class EngineSet {
+  /** Bits of Event that some engine wants. */
+  events = 0;
+  /** A report has been asked for by REPORT or INTERRUPT, or a stop that was not there yet. */
+  owesReport = false;
+  #engines: Engine[] = [];
+
+  get list(): readonly Engine[] {
+    return this.#engines;
+  }
+
+  /** Whether an engine keeps the task stopped. */
+  get wantsStop(): boolean {
+    return this.#engines.some((engine) => engine.attachment === 'attached' && engine.wantsStop);
+  }
+
+  /** @throws {ErrnoError} ENOSPC at the limit of 64 engines */
+  add(engine: Engine): void {
+    if (this.#engines.length >= MAX_ENGINES)
+      throw new ErrnoError(
+        'ENOSPC',
+        `Cannot attach more than ${MAX_ENGINES} engines to task ${engine.task.tid}`,
+      );
+    this.#engines.push(engine);
+  }
+
+  /** Counts anew what attached engines want to be told of. */
+  countEvents(): void {
+    let events = 0;
+    for (const engine of this.#engines) if (engine.attachment === 'attached') events |= engine.events;
+    this.events = events;
+  }
+
+  /**
+   * The lowest of all engines' wishes; one resume uses them up.
+   *
+   * @param lowest what is wanted besides
+   */
+  takeWish(lowest: number): number {
+    let wish = lowest;
+    for (const engine of this.#engines) {
+      if (engine.wish < wish) wish = engine.wish;
+      engine.wish = Action.RESUME;
+    }
+    return wish;
+  }
+
+  /** REPORT and INTERRUPT, answered by callbacks, ask for a report before the task goes on. */
+  takeReportWishes(): void {
+    for (const engine of this.#engines) {
+      if (engine.wish >= Action.SINGLESTEP) continue;
+      this.owesReport = true;
+      engine.wish = Action.RESUME;
+    }
+  }
+
+  /** Takes out those that were detached; returns whether there were any. Not while a report runs. */
+  dropDetached(): boolean {
+    const dropped = this.#engines.filter((engine) => engine.attachment !== 'attached');
+    if (dropped.length === 0) return false;
+    this.#engines = this.#engines.filter((engine) => engine.attachment === 'attached');
+    this.countEvents();
+    letGo(dropped);
+    return true;
+  }
+
+  /** Takes all out: the task was reaped. */
+  reap(): void {
+    const engines = this.#engines;
+    this.#engines = [];
+    for (const engine of engines) if (engine.attachment === 'attached') engine.attachment = 'reaped';
+    letGo(engines);
+  }
+}
+
+function letGo(engines: readonly Engine[]): void {
+  for (const engine of engines) {
+    engine.isListed = false;
+    engine.releaseIfUnused();
+  }
+}

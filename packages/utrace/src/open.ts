@@ -1,0 +1,13 @@
+/** Engines on this machine's tasks. */
+import { SystemTracer } from '@usertrace/linux';
+import { Utrace, type UtraceOptions } from './utrace.ts';
+
+/**
+ * Makes this thread a tracer. Everything that it traces is let go by its `close`, or by the kernel when the thread ends: then it
+ * runs on.
+ *
+ * @throws {UnsupportedSystemError} when this is not Linux on x86-64
+ */
+export function openUtrace(options: UtraceOptions = {}): Utrace {
+  return new Utrace((listener) => new SystemTracer(listener), options);
+}
