@@ -1,0 +1,73 @@
+export {
+  ARGUMENTS_MAX,
+  DEFAULT_GROUP,
+  parseDefinition,
+  type DefinitionPort,
+  type PathFinding,
+  type ProbeDefinition,
+} from './definition/definition.ts';
+export { definitionLine, DefinitionSet, type DefinitionSetPort } from './definition/definition-set.ts';
+export { REFUSALS, type RefusalErrno, type RefusalName } from './definition/error-texts.ts';
+export {
+  eventLayout,
+  probeFormatText,
+  type ArgumentPlace,
+  type EventLayout,
+} from './definition/event-format.ts';
+export {
+  REGISTERS,
+  type Dereference,
+  type FetchArgument,
+  type FetchSource,
+  type RegisterName,
+} from './definition/fetch-argument.ts';
+export { DefinitionRefusal, type RefusalLogEntry } from './definition/refusal.ts';
+export { ARRAY_ITEMS_MAX, type BasicType, type BitField, type ValueType } from './definition/value-type.ts';
+export { disassembler, type Iced } from './code/disassembler.ts';
+export { FileImage, type ImageFunction } from './code/image.ts';
+export {
+  disassemble,
+  INSTRUCTION_BYTES_MAX,
+  type CodeInstruction,
+  type Disassembly,
+  type Flow,
+} from './code/instruction.ts';
+export { type CodeImage } from './code/jump-tables.ts';
+export {
+  analyseFunction,
+  JUMP_BYTES,
+  placeInFunction,
+  placeProbe,
+  type BreakpointReason,
+  type FunctionAnalysis,
+  type FunctionRange,
+  type Placement,
+  type PlacementInput,
+} from './code/placement.ts';
+export {
+  relocate,
+  relocateAll,
+  UnmovableInstruction,
+  type UnmovableReason,
+} from './code/relocation.ts';
+export { sdtDefinition, type SdtDefinition } from './definition/sdt-definition.ts';
+export { probeRefusal, type RefusalReason } from './code/probe-rules.ts';
+export { LANE_HEADER, LANE_MARGIN, SLOT, type LaneGeometry } from './trampoline/lane-layout.ts';
+export {
+  canFetch,
+  makeTrampoline,
+  slotLayout,
+  TEXT_BYTES_MAX,
+  TRAMPOLINE_ARGUMENTS_MAX,
+  type TrampolineInput,
+  type ValuePlace,
+} from './trampoline/trampoline.ts';
+export { FileSymbols, type FileReader } from './target/file-symbols.ts';
+export { type FileMapping, type FileProbe, MAPPINGS_MAX, PROBES_MAX } from './table/table-layout.ts';
+export { READERS_MAX, SharedTableMemory, SPACES_MAX } from './table/table-memory.ts';
+export { NO_PROBE, TableReader } from './table/table-reader.ts';
+export { TableWriter } from './table/table-writer.ts';
+export { BreakpointTracer } from './breakpoint/breakpoint-tracer.ts';
+export { type FetchedValue } from './breakpoint/fetching.ts';
+export { type Hit } from './breakpoint/probed-places.ts';
+export { fileIdentity } from './breakpoint/process-maps.ts';

@@ -1,0 +1,267 @@
+/**
+ * Makes the code that a probe's jump leads to: it saves what it uses, takes a slot in the CPU's lane, stores the
+ * arguments, puts all back, runs the displaced instructions and goes on behind them. README.md tells why it is as
+ * it is. It uses no vector register, makes no system call unless a memory argument needs one, and waits for nobody.
+ */
+
+import type { CodeInstruction } from '../code/instruction.ts';
+import { relocateAll } from '../code/relocation.ts';
+import { type FetchArgument, type FetchSource, memoryOffsets } from '../definition/fetch-argument.ts';
+import { recordSize } from '../definition/value-type.ts';
+import { appendCopyRoutine, COPY_ROUTINE } from './copy-routine.ts';
+import { LANE_HEADER, LANE_MARGIN, type LaneGeometry, SLOT } from './lane-layout.ts';
+import { CONDITION, GENERAL, type General, MachineCode } from './machine-code.ts';
+
+/** Bytes below the stack pointer that leaf functions use without moving it (System V ABI). */
+const RED_ZONE = 128;
+/** Saved before the gate is looked at. */
+const SAVED_FIRST: readonly General[] = ['rax', 'rcx', 'rdx'];
+/** Saved for a hit that is recorded, of which a system call changes the last three. */
+const SAVED_THEN: readonly General[] = ['rsi', 'rdi', 'r8', 'r9', 'r10', 'r11'];
+/** Bytes that a text argument takes at most. */
+export const TEXT_BYTES_MAX = 256;
+/** More would not fit the slot's word of faults. */
+export const TRAMPOLINE_ARGUMENTS_MAX = 64;
+
+/** What a trampoline is made from. */
+export interface TrampolineInput {
+  /** Where it will stand: within 2 GiB of the probe, its targets and its words. */
+  readonly address: number;
+  readonly probeAddress: number;
+  /** Stored in each slot. */
+  readonly probeNumber: number;
+  readonly displaced: readonly CodeInstruction[];
+  /** The address behind the displaced instructions. */
+  readonly continueAt: number;
+  readonly arguments: readonly FetchArgument[];
+  readonly lanes: LaneGeometry;
+  /** A 32-bit word: nothing is recorded while it is 0. */
+  readonly gateAddress: number;
+  /** A 32-bit word in memory that a fork finds zeroed (MADV_WIPEONFORK): the process's own id, once known. */
+  readonly processIdAddress: number;
+  /** Where the probed file's offset 0 is mapped, for `@+OFFSET`. */
+  readonly fileBase: bigint;
+}
+
+/** Where in a slot an argument's value is. Texts begin with a 64-bit count of the bytes that were read. */
+export interface ValuePlace {
+  readonly argument: FetchArgument;
+  readonly offset: number;
+  readonly size: number;
+}
+
+/** Where the values are, and how large the slot must be. Values are whole, not cut to a bit field. */
+export function slotLayout(fetched: readonly FetchArgument[]): { places: ValuePlace[]; size: number } {
+  let offset: number = SLOT.values;
+  const places = fetched.map((argument): ValuePlace => {
+    const { type } = argument;
+    const bytes = type.basic.isText ? 8 + TEXT_BYTES_MAX : Math.max(8, recordSize(type));
+    const place = { argument, offset, size: bytes };
+    offset += Math.ceil(bytes / 8) * 8;
+    return place;
+  });
+  return { places, size: offset };
+}
+
+/** Whether a trampoline can fetch an argument at all; what it cannot needs a breakpoint, or the reader. */
+export function canFetch({ source, type }: FetchArgument): boolean {
+  if (type.basic.isText && type.count !== undefined) return false;
+  return source.kind !== 'return-value';
+}
+
+/** Which register of the program a definition's name means. */
+const PROGRAM_REGISTERS: Readonly<Record<string, General>> = {
+  ax: 'rax',
+  bx: 'rbx',
+  cx: 'rcx',
+  dx: 'rdx',
+  si: 'rsi',
+  di: 'rdi',
+  bp: 'rbp',
+  ...Object.fromEntries(
+    (['r8', 'r9', 'r10', 'r11', 'r12', 'r13', 'r14', 'r15'] as const).map((name) => [name, name]),
+  ),
+};
+
+/** What user programs have in these, always. */
+const CONSTANT_REGISTERS: Readonly<Record<string, bigint>> = { cs: 0x33n, ss: 0x2bn, orig_ax: -1n };
+
+/**
+ * The trampoline's bytes.
+ *
+ * @throws {UnmovableInstruction} if a displaced instruction cannot run there
+ * @throws {RangeError} if something is too far away
+ */
+export function makeTrampoline(input: TrampolineInput): Uint8Array {
+  return new TrampolineMaker(input).make();
+}
+
+class TrampolineMaker {
+  readonly #input: TrampolineInput;
+  readonly #code: MachineCode;
+
+  constructor(input: TrampolineInput) {
+    this.#input = input;
+    this.#code = new MachineCode(input.address);
+  }
+
+  make(): Uint8Array {
+    const code = this.#code;
+    const { places } = slotLayout(this.#input.arguments);
+    // lea keeps the flags.
+    code.lea('rsp', { base: 'rsp', displacement: -RED_ZONE });
+    for (const register of SAVED_FIRST) code.push(register);
+    code.raw(0x9c); // pushfq: the arithmetic flags, and the direction that nobody here changes
+    code.memoryImmediate([0x81], 7, { at: this.#input.gateAddress }, 0, false); // cmp gate, 0
+    code.jumpIf(CONDITION.equal, 'restore-first');
+    for (const register of SAVED_THEN) code.push(register);
+    this.#takeSlot();
+    for (const [index, place] of places.entries()) this.#fetch(place, index);
+    // The sequence last: stores become visible in their order.
+    code.pop('rax').store({ base: 'rdi', displacement: SLOT.sequence }, 'rax');
+    code.label('restore');
+    for (const register of SAVED_THEN.toReversed()) code.pop(register);
+    code.label('restore-first').raw(0x9d); // popfq
+    for (const register of SAVED_FIRST.toReversed()) code.pop(register);
+    code.lea('rsp', { base: 'rsp', displacement: RED_ZONE });
+    code.append(relocateAll(this.#input.displaced, code.here));
+    code.jumpTo(this.#input.continueAt);
+    code.label('lost').memoryImmediate([0x81], 0, { base: 'rdi', displacement: LANE_HEADER.lost }, 1, true);
+    code.jump('restore');
+    if (places.some(({ argument }) => memoryOffsets(argument).length > 0)) {
+      appendCopyRoutine(code, this.#input.processIdAddress);
+    }
+    return code.finish();
+  }
+
+  /** Leaves the slot in rdi and its sequence on the stack. */
+  #takeSlot(): void {
+    const code = this.#code;
+    const { lanes, probeNumber } = this.#input;
+    code.raw(0x0f, 0x01, 0xf9); // rdtscp: edx:eax time, ecx cpu and node
+    code.registerByte(0xc1, 4, 'rdx', 32).registers([0x09], 'rdx', 'rax');
+    code.move('rsi', 'rcx');
+    code
+      .registerInt(0x81, 4, 'rcx', (1 << lanes.laneCountShift) - 1)
+      .registerByte(0xc1, 4, 'rcx', lanes.laneSizeShift);
+    code.constant('rdi', BigInt(lanes.address)).registers([0x01], 'rdi', 'rcx');
+    code.load('rax', { base: 'rdi', displacement: LANE_HEADER.head });
+    code.withMemory([0x2b], GENERAL.rax, { base: 'rdi', displacement: LANE_HEADER.tail }); // sub rax, tail
+    code.registerInt(0x81, 7, 'rax', (1 << lanes.slotCountShift) - LANE_MARGIN); // cmp
+    code.jumpIf(CONDITION.aboveOrEqual, 'lost');
+    code.constant('rax', 1n);
+    code.withMemory([0x0f, 0xc1], GENERAL.rax, { base: 'rdi', displacement: LANE_HEADER.head }, [0xf0]); // lock xadd
+    code.move('rcx', 'rax').registerInt(0x81, 4, 'rcx', (1 << lanes.slotCountShift) - 1);
+    code.registerByte(0xc1, 4, 'rcx', lanes.slotSizeShift).registers([0x01], 'rdi', 'rcx');
+    code.registerInt(0x81, 0, 'rdi', LANE_HEADER.size);
+    code.registerByte(0x83, 0, 'rax', 1).push('rax');
+    code.store({ base: 'rdi', displacement: SLOT.time }, 'rdx');
+    code.raw(0xf3, 0x48, 0x0f, 0xae, 0xc2); // rdfsbase rdx
+    code.store({ base: 'rdi', displacement: SLOT.thread }, 'rdx');
+    code.memoryImmediate([0xc7], 0, { base: 'rdi', displacement: SLOT.probe }, probeNumber, false);
+    code.withMemory32([0x89], GENERAL.rsi, { base: 'rdi', displacement: SLOT.cpu });
+    code.memoryImmediate([0xc7], 0, { base: 'rdi', displacement: SLOT.faults }, 0, true);
+  }
+
+  /** Stores an argument's value: from its source, through its dereferences. */
+  #fetch({ argument, offset }: ValuePlace, index: number): void {
+    const code = this.#code;
+    const steps = memoryOffsets(argument);
+    this.#source(argument.source);
+    if (steps.length === 0) {
+      code.store({ base: 'rdi', displacement: offset }, 'rax');
+      return;
+    }
+    for (const [at, step] of steps.entries()) {
+      const isLast = at === steps.length - 1;
+      const isText = isLast && argument.type.basic.isText;
+      const bytes = isText ? TEXT_BYTES_MAX : isLast ? recordSize(argument.type) : 8;
+      this.#add('rax', step);
+      // Zero first: what cannot be read is 0, and a small value has no old bytes above it.
+      code.memoryImmediate([0xc7], 0, { base: 'rdi', displacement: offset }, 0, true);
+      code.move('rsi', 'rax').constant('rdx', BigInt(bytes));
+      code.lea('r8', { base: 'rdi', displacement: isText ? offset + 8 : offset }).call(COPY_ROUTINE);
+      if (isText) {
+        code.store({ base: 'rdi', displacement: offset }, 'rax').registers([0x85], 'rax', 'rax'); // test
+        code.jumpIf(CONDITION.notNegative, `fetched-${index}`);
+      } else {
+        code.registerInt(0x81, 7, 'rax', bytes).jumpIf(CONDITION.equal, `step-${index}-${at}`); // cmp
+      }
+      // bts: the bit of this argument's fault.
+      code.withMemory([0x0f, 0xba], 5, { base: 'rdi', displacement: SLOT.faults }).raw(index);
+      code.jump(`fetched-${index}`).label(`step-${index}-${at}`);
+      if (!isLast) code.load('rax', { base: 'rdi', displacement: offset });
+    }
+    code.label(`fetched-${index}`);
+  }
+
+  /** Loads rax with where an argument begins. */
+  #source(source: FetchSource): void {
+    const code = this.#code;
+    const saved = this.#saved();
+    switch (source.kind) {
+      case 'register': {
+        const constant = CONSTANT_REGISTERS[source.register];
+        const register = PROGRAM_REGISTERS[source.register];
+        if (constant !== undefined) code.constant('rax', constant);
+        else if (source.register === 'ip') code.constant('rax', BigInt(this.#input.probeAddress));
+        else if (source.register === 'sp') code.lea('rax', { base: 'rsp', displacement: saved.total });
+        else if (source.register === 'flags') code.load('rax', { base: 'rsp', displacement: saved.flags });
+        else if (register !== undefined) this.#programRegister(register, saved);
+        break;
+      }
+      case 'stack-pointer':
+        code.lea('rax', { base: 'rsp', displacement: saved.total });
+        break;
+      case 'stack':
+        code.lea('rax', { base: 'rsp', displacement: saved.total });
+        this.#add('rax', source.index * 8n);
+        break;
+      case 'immediate':
+        code.constant('rax', source.value);
+        break;
+      case 'address':
+        code.constant('rax', source.address);
+        break;
+      case 'file-offset':
+        code.constant('rax', this.#input.fileBase + source.offset);
+        break;
+      default:
+        // The reader knows names and texts by itself.
+        code.constant('rax', 0n);
+    }
+  }
+
+  #programRegister(register: General, saved: { readonly offsets: ReadonlyMap<General, number> }): void {
+    const offset = saved.offsets.get(register);
+    if (offset === undefined) this.#code.move('rax', register);
+    else this.#code.load('rax', { base: 'rsp', displacement: offset });
+  }
+
+  /** Where the program's registers are on the stack while arguments are fetched. */
+  #saved(): {
+    readonly offsets: ReadonlyMap<General, number>;
+    readonly flags: number;
+    readonly total: number;
+  } {
+    const offsets = new Map<General, number>();
+    let offset = 8; // the sequence
+    for (const register of SAVED_THEN.toReversed()) {
+      offsets.set(register, offset);
+      offset += 8;
+    }
+    const flags = offset;
+    offset += 8;
+    for (const register of SAVED_FIRST.toReversed()) {
+      offsets.set(register, offset);
+      offset += 8;
+    }
+    return { offsets, flags, total: offset + RED_ZONE };
+  }
+
+  #add(register: General, value: bigint): void {
+    if (value === 0n) return;
+    if (value === BigInt.asIntN(32, value)) this.#code.registerInt(0x81, 0, register, Number(value));
+    else this.#code.constant('rcx', value).registers([0x01], register, 'rcx');
+  }
+}
