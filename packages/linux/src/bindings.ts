@@ -13,7 +13,7 @@
  * caller takes the address of a buffer once (`addressOf`) and keeps the buffer alive.
  */
 import { createRequire } from 'node:module';
-import { ERRNO, ErrnoError, type ErrnoName, errnoName } from '@usertrace/base';
+import { ErrnoError, errnoName, isErrnoName } from '@usertrace/base';
 
 /** What may stand for a pointer: memory of ours, the address of such, or null. */
 export type Pointer = NodeJS.TypedArray | DataView | number | bigint | null;
@@ -27,6 +27,9 @@ export interface Libc {
   pread(fd: number, buffer: Pointer, size: number, offset: number | bigint): number;
   pwrite(fd: number, buffer: Pointer, size: number, offset: number | bigint): number;
   fcntl(fd: number, command: number, argument: number): number;
+  fallocate(fd: number, mode: number, offset: number, size: number): number;
+  sync_file_range(fd: number, offset: number, size: number, flags: number): number;
+  posix_fadvise(fd: number, offset: number, size: number, advice: number): number;
   ioctl(fd: number, request: number, argument: Pointer): number;
   poll(fds: Pointer, count: number, timeoutMs: number): number;
   epoll_create1(flags: number): number;
@@ -50,9 +53,30 @@ export interface Libc {
   setsockopt(fd: number, level: number, name: number, value: Pointer, size: number): number;
   send(fd: number, buffer: Pointer, size: number, flags: number): number;
   recvmsg(fd: number, message: Pointer, flags: number): number;
+  sendmsg(fd: number, message: Pointer, flags: number): number;
+  dup3(fd: number, wanted: number, flags: number): number;
   clone(entry: Pointer, stackTop: Pointer, flags: number, argument: Pointer): number;
   waitpid(pid: number, status: Pointer, options: number): number;
   kill(pid: number, signal: number): number;
+  ptrace(request: number, tid: number, address: Pointer, data: Pointer): number;
+  sigaction(signal: number, wanted: Pointer, former: Pointer): number;
+  dlsym(library: Pointer, name: string): number;
+  posix_spawn(
+    pid: Pointer,
+    path: string,
+    fileActions: Pointer,
+    attributes: Pointer,
+    args: readonly (string | null)[],
+    environment: readonly (string | null)[],
+  ): number;
+  posix_spawnattr_init(attributes: Pointer): number;
+  posix_spawnattr_destroy(attributes: Pointer): number;
+  posix_spawnattr_setflags(attributes: Pointer, flags: number): number;
+  posix_spawnattr_setsigdefault(attributes: Pointer, signals: Pointer): number;
+  posix_spawnattr_setsigmask(attributes: Pointer, signals: Pointer): number;
+  posix_spawn_file_actions_init(actions: Pointer): number;
+  posix_spawn_file_actions_destroy(actions: Pointer): number;
+  posix_spawn_file_actions_adddup2(actions: Pointer, fd: number, wanted: number): number;
   prlimit(pid: number, resource: number, wanted: Pointer, former: Pointer): number;
   sched_getcpu(): number;
   clock_gettime(clock: number, time: Pointer): number;
@@ -81,6 +105,9 @@ const PROTOTYPES = {
   pread: 'int64_t pread(int, void *, size_t, int64_t)',
   pwrite: 'int64_t pwrite(int, const void *, size_t, int64_t)',
   fcntl: 'int fcntl(int, int, int64_t)',
+  fallocate: 'int fallocate(int, int, int64_t, int64_t)',
+  sync_file_range: 'int sync_file_range(int, int64_t, int64_t, unsigned int)',
+  posix_fadvise: 'int posix_fadvise(int, int64_t, int64_t, int)',
   ioctl: 'int ioctl(int, uint64_t, void *)',
   poll: 'int poll(void *, uint64_t, int)',
   epoll_create1: 'int epoll_create1(int)',
@@ -98,9 +125,24 @@ const PROTOTYPES = {
   setsockopt: 'int setsockopt(int, int, int, const void *, uint32_t)',
   send: 'int64_t send(int, const void *, size_t, int)',
   recvmsg: 'int64_t recvmsg(int, void *, int)',
+  sendmsg: 'int64_t sendmsg(int, const void *, int)',
+  dup3: 'int dup3(int, int, int)',
   clone: 'int clone(void *, void *, int, void *)',
   waitpid: 'int waitpid(int, void *, int)',
   kill: 'int kill(int, int)',
+  ptrace: 'int64_t ptrace(int64_t, int, void *, void *)',
+  sigaction: 'int sigaction(int, const void *, void *)',
+  dlsym: 'int64_t dlsym(void *, const char *)',
+  posix_spawn:
+    'int posix_spawn(void *, const char *, const void *, const void *, const char **, const char **)',
+  posix_spawnattr_init: 'int posix_spawnattr_init(void *)',
+  posix_spawnattr_destroy: 'int posix_spawnattr_destroy(void *)',
+  posix_spawnattr_setflags: 'int posix_spawnattr_setflags(void *, int16_t)',
+  posix_spawnattr_setsigdefault: 'int posix_spawnattr_setsigdefault(void *, const void *)',
+  posix_spawnattr_setsigmask: 'int posix_spawnattr_setsigmask(void *, const void *)',
+  posix_spawn_file_actions_init: 'int posix_spawn_file_actions_init(void *)',
+  posix_spawn_file_actions_destroy: 'int posix_spawn_file_actions_destroy(void *)',
+  posix_spawn_file_actions_adddup2: 'int posix_spawn_file_actions_adddup2(void *, int, int)',
   prlimit: 'int prlimit(int, int, const void *, void *)',
   sched_getcpu: 'int sched_getcpu()',
   clock_gettime: 'int clock_gettime(int, void *)',
@@ -119,9 +161,16 @@ const PROTOTYPES = {
 export const SYSTEM_CALL = {
   rt_sigprocmask: 14,
   getppid: 110,
+  gettid: 186,
   futex: 202,
+  timer_create: 222,
+  timer_settime: 223,
+  timer_delete: 226,
+  process_vm_readv: 310,
   kcmp: 312,
+  pidfd_send_signal: 424,
   pidfd_open: 434,
+  close_range: 436,
 } as const;
 
 /** Thrown when this program cannot reach the operating system's functions at all. */
@@ -216,8 +265,8 @@ export function checked(result: number, doing: string): number {
  */
 export function systemCallError(errno: number, doing: string): ErrnoError {
   const name = errnoName(errno);
-  return name in ERRNO
-    ? new ErrnoError(name as ErrnoName, `Cannot ${doing}`)
+  return isErrnoName(name)
+    ? new ErrnoError(name, `Cannot ${doing}`)
     : new ErrnoError('EIO', `Cannot ${doing}: error number ${errno}`);
 }
 

@@ -12,6 +12,8 @@ export const O = {
   NONBLOCK: 0o4000,
   DIRECTORY: 0o200000,
   CLOEXEC: 0o2000000,
+  /** Names a file and does not open it: nothing is asked of its file system. */
+  PATH: 0o10000000,
 } as const;
 
 /** Commands of fcntl(2). */
@@ -75,6 +77,18 @@ export function writeDescriptor(fd: number, from: Pointer, size: number): number
  */
 export function readDescriptorAt(fd: number, into: Pointer, size: number, offset: number | bigint): number {
   return failure(libc().pread(fd, into, size, offset));
+}
+
+/**
+ * ioctl(2).
+ *
+ * @param fd the descriptor
+ * @param request the driver's number for it
+ * @param argument memory that the request reads or writes
+ * @returns the answer, or the negative error number
+ */
+export function ioctlDescriptor(fd: number, request: number, argument: Pointer): number {
+  return failure(libc().ioctl(fd, request, argument));
 }
 
 /**

@@ -7,20 +7,25 @@ import type { ErrnoName } from '@usertrace/base';
 import { TraceInstance } from './instance.ts';
 import type { InstancePorts } from './instance-ports.ts';
 import type { TaskRecorder } from './instance-tasks.ts';
+import { Turns } from './turns.ts';
 
 /** How many instances there can be besides the top one; each has buffers of its own. */
 const INSTANCES_MAX = 256;
+/** The longest name of an instance in bytes, as in the kernel (NAME_MAX); beyond it ENAMETOOLONG. */
+const NAME_MAX = 255;
 
 export class InstanceSet {
   readonly top: TraceInstance;
   readonly #ports: InstancePorts;
   readonly #tasks: TaskRecorder;
+  readonly #turns: Turns;
   readonly #byName = new Map<string, TraceInstance>();
 
   constructor(ports: InstancePorts, tasks: TaskRecorder) {
     this.#ports = ports;
     this.#tasks = tasks;
-    this.top = new TraceInstance('', ports, tasks, 0);
+    this.#turns = new Turns(ports.deferred);
+    this.top = new TraceInstance('', ports, tasks, this.#turns, 0);
   }
 
   /** Every instance, the top one first. */
@@ -40,13 +45,15 @@ export class InstanceSet {
   /**
    * Makes an instance.
    *
-   * @param name its directory's name
+   * @param name its directory's name, a character a byte
    * @param firstNewSequence the sequence that the catalog gives to the event made after it
    */
   make(name: string, firstNewSequence: number): 'made' | ErrnoName {
+    if (name.length > NAME_MAX) return 'ENAMETOOLONG';
     if (this.#byName.has(name)) return 'EEXIST';
     if (this.#byName.size >= INSTANCES_MAX) return 'ENOMEM';
-    this.#byName.set(name, new TraceInstance(name, this.#ports, this.#tasks, firstNewSequence));
+    const instance = new TraceInstance(name, this.#ports, this.#tasks, this.#turns, firstNewSequence);
+    this.#byName.set(name, instance);
     return 'made';
   }
 

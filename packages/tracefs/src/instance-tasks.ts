@@ -9,10 +9,15 @@ import { type ErrnoName, Nanoseconds, type Tid } from '@usertrace/base';
 import { SavedCommands } from '@usertrace/ring';
 import type { InstancePorts } from './instance-ports.ts';
 
-/** How many names are kept at first: as many as the kernel fits into the pages it sets aside for them. */
-const COMMANDS_AT_FIRST = 6552;
 /** The largest number of names that can be asked for, and of processes that are kept (PID_MAX_DEFAULT). */
 const TASKS_MAX = 32_768;
+/**
+ * The kernel sets aside a power of two of pages for the names, and keeps as many as fit: 20 bytes for each, behind
+ * what else it has there. Found by writing sizes to the `saved_cmdlines_size` of Linux 6.18.
+ */
+const COMMAND_PAGES_BYTES = 262_144;
+const COMMAND_BYTES = 20;
+const COMMANDS_START = 131_096;
 /** How long what a task was asked is taken for true. */
 const FRESH_NS = Nanoseconds(100_000_000);
 
@@ -20,8 +25,8 @@ type TaskPorts = Pick<InstancePorts, 'commandOf' | 'deferred' | 'processOf'>;
 
 export class TaskRecorder {
   readonly #ports: TaskPorts;
-  #commands = new SavedCommands(COMMANDS_AT_FIRST);
-  #commandCount = COMMANDS_AT_FIRST;
+  #commandCount = commandsKeptFor(1);
+  #commands = new SavedCommands(this.#commandCount);
   readonly #processByTid = new Map<number, number>();
   /** Tasks whose name, and whose process, was asked for less than `FRESH_NS` ago. */
   readonly #freshNames = new Set<Tid>();
@@ -81,11 +86,15 @@ export class TaskRecorder {
     return this.#commandCount;
   }
 
-  /** Changes how many names are kept, and forgets those that are. */
+  /**
+   * Changes how many names are kept, and forgets those that are.
+   *
+   * @param commandCount how many at least
+   */
   resize(commandCount: number): ErrnoName | undefined {
     if (commandCount < 1 || commandCount > TASKS_MAX) return 'EINVAL';
-    this.#commands = new SavedCommands(commandCount);
-    this.#commandCount = commandCount;
+    this.#commandCount = commandsKeptFor(commandCount);
+    this.#commands = new SavedCommands(this.#commandCount);
     this.#freshNames.clear();
     return undefined;
   }
@@ -99,4 +108,11 @@ export class TaskRecorder {
       this.#freshProcesses.clear();
     });
   }
+}
+
+/** How many names the kernel keeps when it is asked for so many. */
+function commandsKeptFor(commandCount: number): number {
+  let bytes = COMMAND_PAGES_BYTES;
+  while (bytes < COMMANDS_START + commandCount * COMMAND_BYTES) bytes *= 2;
+  return Math.floor((bytes - COMMANDS_START) / COMMAND_BYTES);
 }

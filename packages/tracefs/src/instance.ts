@@ -16,6 +16,7 @@ import { ErrorLog } from './instance-error-log.ts';
 import { InstanceOptions, type TraceOptionName } from './instance-options.ts';
 import type { InstancePorts } from './instance-ports.ts';
 import type { TaskRecorder } from './instance-tasks.ts';
+import type { Turns } from './turns.ts';
 
 /** What a CPU's buffer has once it is used, as in the kernel (trace_buf_size). */
 export const DEFAULT_BUFFER_KIB = 1408;
@@ -29,6 +30,8 @@ export class TraceInstance implements EventTracer {
   readonly options: InstanceOptions;
   readonly errors: ErrorLog;
   readonly cpuCount: number;
+  /** For what its files do that takes long. */
+  readonly turns: Turns;
   /** Events made from this one on are listed before those that were there when the instance was made. */
   readonly firstNewSequence: number;
   /** Open files of the instance. */
@@ -56,12 +59,20 @@ export class TraceInstance implements EventTracer {
    * @param name the directory's name below `instances`; empty for the top instance
    * @param ports the system
    * @param tasks where the names of those who write are kept
+   * @param turns those of the tree
    * @param firstNewSequence the sequence that the catalog gives to the event made after this instance
    */
-  constructor(name: string, ports: InstancePorts, tasks: TaskRecorder, firstNewSequence: number) {
+  constructor(
+    name: string,
+    ports: InstancePorts,
+    tasks: TaskRecorder,
+    turns: Turns,
+    firstNewSequence: number,
+  ) {
     this.name = name;
     this.#ports = ports;
     this.#tasks = tasks;
+    this.turns = turns;
     this.firstNewSequence = firstNewSequence;
     this.cpuCount = ports.cpuCount;
     this.#clock = new TraceClock('local', ports.clocks);

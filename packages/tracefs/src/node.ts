@@ -31,8 +31,18 @@ export interface Reply<Value> {
 
 /** An open file. Offsets and sizes are in bytes. */
 export interface OpenFile {
-  /** Answers at most `size` bytes from `offset`; no bytes mean the end of the file. */
-  read?(caller: Caller, offset: number, size: number, reply: Reply<Uint8Array>): void;
+  /**
+   * Answers at most `size` bytes from `offset`; no bytes mean the end of the file.
+   *
+   * @param isNonBlocking whether O_NONBLOCK is set now, which fcntl(2) may have changed; as at open(2) when left out
+   */
+  read?(
+    caller: Caller,
+    offset: number,
+    size: number,
+    reply: Reply<Uint8Array>,
+    isNonBlocking?: boolean,
+  ): void;
   /** Takes `bytes`, which are only valid during the call, and answers how many were used. */
   write?(caller: Caller, offset: number, bytes: Uint8Array, reply: Reply<number>): void;
   /**
@@ -49,7 +59,10 @@ export interface OpenFile {
   ): void;
   /** Whether a read would answer at once. Without it, a file is always ready. */
   isReadable?(): boolean;
-  /** Calls `ready` once, when a read would answer. Only called after `isReadable` said false. */
+  /**
+   * Calls `ready` once, when something has come and a read would answer. After `isReadable` said true, too: an
+   * edge-triggered epoll(7) waits for what comes then.
+   */
   onReadable?(ready: () => void): void;
   /** The last descriptor for this open file was closed. */
   release(): void;
@@ -65,14 +78,22 @@ export interface OpenMode {
   readonly truncate: boolean;
 }
 
-export interface FileNode {
+interface OwnedNode {
+  /**
+   * chmod(2) or chown(2) set something, which is kept with this object: it must be the same as long as the node exists.
+   * Without it, it is anyway.
+   */
+  readonly keep?: () => void;
+}
+
+export interface FileNode extends OwnedNode {
   readonly kind: 'file';
   /** Permission bits, such as 0o640. */
   readonly mode: number;
   /**
    * How reads and writes reach the file. `stream`: a write(2) or writev(2) is one request, whole, and the file
    * has no position (user_events_data). `text`: positions count, and nothing is cached. `pipe`: a text file that
-   * cannot seek (trace_pipe).
+   * cannot seek (trace_pipe, trace_marker).
    */
   readonly access: 'stream' | 'text' | 'pipe';
   open(caller: Caller, mode: OpenMode): OpenFile | ErrnoName;
@@ -80,10 +101,10 @@ export interface FileNode {
   truncate?(): void;
 }
 
-export interface DirectoryNode {
+export interface DirectoryNode extends OwnedNode {
   readonly kind: 'directory';
   readonly mode: number;
-  /** The child of that name, or undefined. The same child is the same object each time, while it exists. */
+  /** The child of that name, or undefined. The same object each time, while somebody holds it or it exists and is kept. */
   child(name: string): TreeNode | undefined;
   /**
    * Names and kinds of all children now, in the order they are listed. A name that no directory can hold (empty,

@@ -20,6 +20,7 @@ import {
   type FuseMount,
   isInUserNamespace,
   libc,
+  MAX_TIMERS,
   MONOTONIC_EPOCH_NS,
   monotonicNow,
   mountFuse,
@@ -31,13 +32,16 @@ import {
   SystemTasks,
   TaskTracker,
   verifyCaller,
+  writeCallOf,
 } from '@usertrace/linux';
 import { type MemoryPort, type Requester, UserEvents } from '@usertrace/user-events';
 import type { ClockSource } from './instance-clock.ts';
+import { descriptorShares } from './descriptor-shares.ts';
 import { FuseConnection } from './fuse/connection.ts';
 import type { Caller, DirectoryNode } from './node.ts';
 import { TraceTree } from './tree/trace-tree.ts';
 import { userEventsDataNode } from './user-events-data.ts';
+import { UserShares } from './user-shares.ts';
 
 /** How a server is to be. */
 export interface ServerOptions {
@@ -84,6 +88,9 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   return server;
 }
 
+/** The reactor's timers are shared by words that wait for another try and all else, which needs a few thousand. */
+const LATE_RETRIES = MAX_TIMERS / 2;
+
 class Server implements RunningServer {
   readonly mount: string;
   readonly root: DirectoryNode;
@@ -102,15 +109,17 @@ class Server implements RunningServer {
   constructor(options: ServerOptions) {
     this.mount = options.mount;
     const { maxEvents } = options;
-    const addressSpaces = addressSpaceLimit();
+    const owner = Uid(process.getuid?.() ?? 0);
+    const { addressSpaces, ioctls } = descriptorShares(descriptorLimit());
     this.#domain = new UserEvents(
       { memory: this.#memoryOfTasks(), deferred: this.#reactor },
       {
         ...(maxEvents === undefined ? {} : { events: maxEvents, eventsPerUser: maxEvents }),
         addressSpaces,
         addressSpacesPerUser: addressSpaces,
+        lateRetries: LATE_RETRIES,
       },
-      Uid(process.getuid?.() ?? 0),
+      owner,
     );
     this.#connector = processConnector(options.processConnectorFd);
     this.#tracker = new TaskTracker(this.#tasks, this.#connector, this.#domain);
@@ -127,10 +136,15 @@ class Server implements RunningServer {
         requester,
         sweep,
       },
-      userEventsData: userEventsDataNode(this.#domain, this.#memory, {
-        isInIoctl: ({ tid }, command, argument) => verifyCaller(tid, command, argument) !== 'elsewhere',
-        identify: (caller) => this.#identify(caller),
-        sweep,
+      userEventsData: userEventsDataNode(this.#domain, {
+        memory: this.#memory,
+        callers: {
+          isInIoctl: ({ tid }, command, argument) => verifyCaller(tid, command, argument) !== 'elsewhere',
+          writeCallOf: ({ tid }) => writeCallOf(tid),
+          identify: (caller) => this.#identify(caller),
+          sweep,
+        },
+        underWay: new UserShares(ioctls, owner),
       }),
     });
     this.root = this.#tree.root;
@@ -143,7 +157,7 @@ class Server implements RunningServer {
     this.#connection = new FuseConnection(
       this.#fuse.fd,
       this.root,
-      { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0, rootMode: mode },
+      { uid: owner, gid: process.getgid?.() ?? 0, rootMode: mode },
       () => this.#tracker.catchUp(),
       () => this.#reactor.stop(),
     );
@@ -218,7 +232,7 @@ class Server implements RunningServer {
   #memoryOfTasks(): MemoryPort {
     const memory = this.#memory;
     return {
-      open: (tid) => memory.open(tid),
+      open: (tid, uid) => memory.open(tid, uid),
       close: (handle) => memory.close(handle as AddressSpaceHandle),
       isAlive: (handle) => memory.isAlive(handle as AddressSpaceHandle),
       storeBit: (handle, address, bit, set, completed) =>
@@ -238,17 +252,6 @@ class Server implements RunningServer {
     this.#tracker.catchUp();
     return this.#tracker.identify(caller.tid) === undefined ? undefined : requester(caller);
   }
-}
-
-/** Descriptors kept for the connection, requests under way, and whatever Node opens. */
-const SPARE_DESCRIPTORS = 512;
-/** An address space is held open by its mem and maps files, and its process by a pidfd. */
-const DESCRIPTORS_PER_ADDRESS_SPACE = 3;
-
-/** How many address spaces the server's descriptors suffice for. */
-function addressSpaceLimit(): number {
-  const forAddressSpaces = descriptorLimit() - SPARE_DESCRIPTORS;
-  return Math.max(1, Math.floor(forAddressSpaces / DESCRIPTORS_PER_ADDRESS_SPACE));
 }
 
 /** The domain's view of a caller; capabilities are read only where they matter. */

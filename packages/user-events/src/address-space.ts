@@ -21,10 +21,10 @@ export interface AddressSpaceOwner {
   /** Counts an enabler, if the bounds leave room for it. */
   chargeEnabler(space: AddressSpace): boolean;
   refundEnabler(space: AddressSpace): void;
+  /** Counts a word that waits for another try, likewise. */
+  chargeRetry(space: AddressSpace): boolean;
+  refundRetry(space: AddressSpace): void;
 }
-
-/** Words of one address space that wait for a next try: with thousands of address spaces, few timers in all. */
-const WAITING_RETRIES_MAX = 32;
 
 /** The enablers and members of one address space. */
 export class AddressSpace {
@@ -70,19 +70,25 @@ export class AddressSpace {
   /** Holds the memory open, if it does not already; what a member that asks for something makes possible. */
   openMemory(member: Tid): void {
     if (this.#stores !== undefined) return;
-    const handle = this.#memory.open(member);
+    const handle = this.#memory.open(member, this.uid);
     if (handle !== undefined) this.#stores = new WordStores(this.#memory, handle, () => this.drop());
+  }
+
+  /** How many words wait for another try. */
+  get retryCount(): number {
+    return this.#waitingRetries;
   }
 
   /** Counts a word that waits for its next try. @returns whether it may */
   takeRetry(): boolean {
-    if (this.#waitingRetries >= WAITING_RETRIES_MAX) return false;
+    if (!this.#owner.chargeRetry(this)) return false;
     this.#waitingRetries++;
     return true;
   }
 
   giveBackRetry(): void {
     this.#waitingRetries--;
+    this.#owner.refundRetry(this);
   }
 
   /** Lets go of memory that turned out to be another's, before anything was stored there. */

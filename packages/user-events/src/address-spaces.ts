@@ -20,6 +20,7 @@ export class AddressSpaces implements AddressSpaceOwner {
   readonly #accounts: Accounts;
   readonly #byTask = new Map<Tid, AddressSpace>();
   readonly #all = new Set<AddressSpace>();
+  #retryCount = 0;
 
   constructor(memory: MemoryPort, deferred: DeferredWork, limits: Limits, accounts: Accounts) {
     this.#memory = memory;
@@ -117,6 +118,19 @@ export class AddressSpaces implements AddressSpaceOwner {
 
   refundEnabler(space: AddressSpace): void {
     this.#accounts.refund(space.uid, 'enablersPerUser');
+  }
+
+  chargeRetry(space: AddressSpace): boolean {
+    const { lateRetries, lateRetriesPerAddressSpace } = this.#limits;
+    if (this.#retryCount >= lateRetries || space.retryCount >= lateRetriesPerAddressSpace) return false;
+    if (!this.#accounts.charge(space.uid, 'lateRetriesPerUser')) return false;
+    this.#retryCount++;
+    return true;
+  }
+
+  refundRetry(space: AddressSpace): void {
+    this.#retryCount--;
+    this.#accounts.refund(space.uid, 'lateRetriesPerUser');
   }
 
   /** Counts an address space, if the bounds leave room for it. */

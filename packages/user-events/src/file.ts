@@ -24,6 +24,9 @@ export interface FileSurroundings {
 /** What REG answers. */
 export type RegisterAnswer = { readonly writeIndex: number } | ErrnoName;
 
+/** Of a word of 8 bytes. UNREG may name any bit up to 255. */
+const LARGEST_WORD_BITS = 64;
+
 /** An open file of user_events_data. */
 export class UserEventFile {
   readonly #surroundings: FileSurroundings;
@@ -78,7 +81,8 @@ export class UserEventFile {
   unregister(requester: Requester, request: UserUnreg, reply: (answer: 'ok' | ErrnoName) => void): void {
     assert(!this.#isReleased, 'a released file gets no requests');
     const space = this.#surroundings.spaces.current(requester.tid);
-    const enabler = space?.enablerAt(request.disableAddress, request.disableBit);
+    const isInWord = request.disableBit < LARGEST_WORD_BITS;
+    const enabler = isInWord ? space?.enablerAt(request.disableAddress, request.disableBit) : undefined;
     if (space === undefined || enabler?.isLive !== true) return reply('ENOENT');
     space.unregister(enabler, (isCleared) => reply(isCleared ? 'ok' : 'EFAULT'));
   }

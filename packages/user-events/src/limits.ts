@@ -23,6 +23,15 @@ export interface Limits {
   readonly enablersPerAddressSpace: number;
   /** Enable bits of one user, over all its address spaces: ENOMEM; a fork beyond it inherits nothing. */
   readonly enablersPerUser: number;
+  /**
+   * Words whose page hung that wait for another try at a time, each of which takes a timer. A word beyond it stays as it
+   * is until its event's next change.
+   */
+  readonly lateRetries: number;
+  /** Such words of one user: likewise. */
+  readonly lateRetriesPerUser: number;
+  /** Such words of one address space: likewise. */
+  readonly lateRetriesPerAddressSpace: number;
 }
 
 /** The kernel's number of events; the others are what 1 GiB holds, far above what programs use. */
@@ -35,9 +44,17 @@ export const DEFAULT_LIMITS: Limits = {
   addressSpacesPerUser: 65_536,
   enablersPerAddressSpace: 65_536,
   enablersPerUser: 1_048_576,
+  lateRetries: 65_536,
+  lateRetriesPerUser: 32_768,
+  lateRetriesPerAddressSpace: 32,
 };
 
-type Countable = 'eventsPerUser' | 'filesPerUser' | 'addressSpacesPerUser' | 'enablersPerUser';
+type Countable =
+  | 'eventsPerUser'
+  | 'filesPerUser'
+  | 'addressSpacesPerUser'
+  | 'enablersPerUser'
+  | 'lateRetriesPerUser';
 type Account = Record<Countable, number>;
 
 /** What each user has. Users who have nothing are forgotten. */
@@ -76,5 +93,11 @@ export class Accounts {
 }
 
 function emptyAccount(): Account {
-  return { eventsPerUser: 0, filesPerUser: 0, addressSpacesPerUser: 0, enablersPerUser: 0 };
+  return {
+    eventsPerUser: 0,
+    filesPerUser: 0,
+    addressSpacesPerUser: 0,
+    enablersPerUser: 0,
+    lateRetriesPerUser: 0,
+  };
 }

@@ -23,9 +23,10 @@ export interface MemoryPort {
    * Holds open the address space in which a task runs now, whatever becomes of the task.
    *
    * @param tid any of its tasks
+   * @param uid the user who answers for what its pages do
    * @returns undefined when there is no such task, or it cannot be reached
    */
-  open(tid: Tid): MemoryHandle | undefined;
+  open(tid: Tid, uid: Uid): MemoryHandle | undefined;
   /** Lets go of an address space; never called while one of its stores has not ended. */
   close(handle: MemoryHandle): void;
   /** False once no task uses the address space, after exec or exit. */

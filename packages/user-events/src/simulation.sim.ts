@@ -7,8 +7,18 @@
 
 import { Address, assert, Tid, Uid } from '@usertrace/base';
 import { type EventTracer, type Requester, type UserEvent, type UserEventFile, UserEvents } from './index.ts';
-import { SimulatedMemory, SimulatedMemoryPort } from './memory.sim.ts';
+import { commandOf, ExistingEvents } from './expected-answers.sim.ts';
+import { type SimulatedMemory, SimulatedMemoryPort } from './memory.sim.ts';
 import { type Bit, keyOf, Model, type Registration } from './model.sim.ts';
+import {
+  BITS,
+  freshMemory,
+  OTHER_PAGE,
+  PROGRAMS_BITS,
+  SimulatedTasks,
+  START,
+  type Task,
+} from './simulated-tasks.sim.ts';
 
 /** What can happen. */
 export const OP_NAMES = [
@@ -24,6 +34,7 @@ export const OP_NAMES = [
   'exec',
   'exit',
   'daemonise',
+  'forkAndExec',
   'vanish',
   'protect',
   'finish',
@@ -40,9 +51,11 @@ export interface Op {
   readonly choices: readonly [number, number, number];
 }
 
-interface Task {
-  readonly tid: Tid;
-  memory: SimulatedMemory;
+/** A task that the domain has not heard of. */
+interface Child {
+  readonly task: Task;
+  /** Tells the domain, and whether the memory that it opens is the one the child was made with. */
+  tell(isStillChild?: boolean): void;
 }
 
 interface OpenFile {
@@ -51,23 +64,8 @@ interface OpenFile {
   readonly events: UserEvent[];
 }
 
-const START = 0x1000_0000n;
-const OTHER_PAGE = START + 4096n;
-/** Two words share eight bytes, some bits share a byte, and two are on a page whose protection changes. */
-const BITS: readonly Bit[] = [
-  { address: START, bit: 0 },
-  { address: START, bit: 31 },
-  { address: START + 4n, bit: 0 },
-  { address: START + 4n, bit: 3 },
-  { address: START + 8n, bit: 63 },
-  { address: OTHER_PAGE, bit: 31 },
-  { address: OTHER_PAGE + 8n, bit: 31 },
-];
-/** What the program keeps in other bits of the first word. */
-const PROGRAMS_BITS = 0x0000_1230_1234_5600n;
-const COMMANDS = ['a', 'a u32 x', 'b u32 x; char[4] y', 'b', 'c __data_loc char[] s'] as const;
 const PAGE_STATES = ['writable', 'read-only', 'unmapped'] as const;
-const TASKS_MAX = 8;
+const COMMANDS = ['a', 'a u32 x', 'b u32 x; char[4] y', 'b', 'c __data_loc char[] s'] as const;
 const FILES_MAX = 4;
 
 /** The system. */
@@ -76,13 +74,12 @@ export class Simulation {
   readonly #port = new SimulatedMemoryPort(this.#model);
   readonly #works: (() => void)[] = [];
   readonly #domain: UserEvents;
-  readonly #tasks: Task[] = [];
+  readonly #tasks = new SimulatedTasks(this.#port);
   readonly #files: OpenFile[] = [];
   readonly #tracers = [silentTracer(), silentTracer()] as const;
   readonly #attached: { event: UserEvent; tracer: EventTracer }[] = [];
-  readonly #existing = new Set<UserEvent>();
+  readonly #existing = new ExistingEvents();
   #lastAdded: UserEvent | undefined;
-  #tids = 1;
   #unanswered = 0;
   #awaitingWords = 0;
 
@@ -106,7 +103,7 @@ export class Simulation {
       },
       clearRequested: () => {},
     };
-    this.#newTask(freshMemory());
+    this.#tasks.add(freshMemory());
     this.#openFile();
   }
 
@@ -143,7 +140,7 @@ export class Simulation {
       assert(this.#references(event) > 0 || event.isPersistent, `event "${event.name}" is gone`);
     }
     this.#model.checkBits(BITS);
-    for (const { memory } of this.#tasks) {
+    for (const { memory } of this.#tasks.all) {
       const others = memory.readWord(Address(START)) & PROGRAMS_BITS;
       assert(others === PROGRAMS_BITS, "the program's own bits are as it left them");
     }
@@ -154,7 +151,7 @@ export class Simulation {
   tearDown(): void {
     for (const { event, tracer } of this.#attached.splice(0)) event.detach(tracer);
     for (const { file } of this.#files.splice(0)) file.release();
-    while (this.#tasks.length > 0) this.#leave(this.#tasks[0] as Task, undefined);
+    while (this.#tasks.all.length > 0) this.#leave(this.#tasks.all[0] as Task, undefined);
     this.settle();
     for (const event of this.#existing)
       assert(this.#runRemoval(event, true) === 'ok', 'what is left is deleted');
@@ -173,7 +170,7 @@ export class Simulation {
     if (name === 'finish' || name === 'fail' || name === 'late' || name === 'forsake') {
       return this.#endStore(name, first);
     }
-    return this.#taskActs(pick(this.#tasks, first), name, second, third);
+    return this.#taskActs(pick(this.#tasks.all, first), name, second, third);
   }
 
   #taskActs(task: Task | undefined, name: Op['name'], second: number, third: number): void {
@@ -184,6 +181,7 @@ export class Simulation {
     else if (name === 'exec') this.#leave(task, freshMemory());
     else if (name === 'exit') this.#leave(task, undefined);
     else if (name === 'daemonise') this.#daemonise(task);
+    else if (name === 'forkAndExec') this.#forkAndExec(task, second, third);
     else if (name === 'vanish') this.#vanish(task);
     else task.memory.protect(Address(OTHER_PAGE), pick(PAGE_STATES, third) ?? 'writable');
   }
@@ -208,10 +206,10 @@ export class Simulation {
     this.#noticeDeath(task);
     const space = this.#model.spaces.get(task.tid) ?? this.#model.newSpace(task.tid, task.memory);
     const key = keyOf(bit);
-    const matching = this.#matching(command, multiFormat);
+    const matching = this.#existing.matching(command, multiFormat);
     const refusal = space.registrations.has(key)
       ? 'EADDRINUSE'
-      : this.#refusal(command, persist && !who.perfmonCapable(), multiFormat);
+      : this.#existing.refusal(command, persist && !who.perfmonCapable(), multiFormat);
     const registration: Registration = { event: matching, isLive: false, mustMatch: true };
     if (refusal === undefined) space.registrations.set(key, registration);
     const { failures } = this.#model;
@@ -236,27 +234,6 @@ export class Simulation {
     assert(event !== undefined && this.#existing.has(event), 'REG found or made an event');
     registration.event = event;
     if (!open.events.includes(event)) open.events.push(event);
-  }
-
-  /** What REG answers but for the bit. */
-  #refusal(
-    command: string,
-    lacksCapability: boolean,
-    multiFormat: boolean,
-  ): 'EPERM' | 'EADDRINUSE' | undefined {
-    if (lacksCapability) return 'EPERM';
-    if (multiFormat || this.#matching(command, false) !== undefined) return undefined;
-    const [name] = command.split(' ');
-    const isTaken = [...this.#existing].some(
-      (event) => !event.isMultiFormat && event.registeredName === name,
-    );
-    return isTaken ? 'EADDRINUSE' : undefined;
-  }
-
-  #matching(command: string, multiFormat: boolean): UserEvent | undefined {
-    return [...this.#existing].find(
-      (event) => event.isMultiFormat === multiFormat && commandOf(event) === command,
-    );
   }
 
   #unregister(task: Task, which: number, file: number): void {
@@ -291,13 +268,7 @@ export class Simulation {
     const event = pick([...this.#existing], which);
     const open = this.#files[0];
     if (event === undefined || open === undefined) return;
-    const named = [...this.#existing].filter(({ registeredName }) => registeredName === event.registeredName);
-    const inOrder = byCommand
-      ? named.filter((one) => commandOf(one) === commandOf(event))
-      : named.toReversed();
-    const isBusy = (one: UserEvent): boolean => !one.isPersistent || this.#references(one) > 0;
-    const stopsAt = inOrder.find((one) => isBusy(one) || !capable);
-    const expected = stopsAt === undefined ? 'ok' : isBusy(stopsAt) ? 'EBUSY' : 'EPERM';
+    const expected = this.#existing.deletion(event, byCommand, capable, (one) => this.#references(one));
     const answer = byCommand
       ? this.#runRemoval(event, capable)
       : open.file.delete(requester(Tid(1), capable), event.registeredName);
@@ -331,40 +302,59 @@ export class Simulation {
     const child = this.#fork(task, false);
     const grandchild = child && this.#fork(child.task, false);
     if (child === undefined) return;
-    this.#leaveMemory(child.task);
+    this.#tasks.leaveMemory(child.task);
     child.tell();
     grandchild?.tell();
     this.#leave(child.task, undefined);
   }
 
+  /**
+   * A task forks; its child forks and execs; when the domain hears of it and opens the child's memory, that is the
+   * new image's. An event may be switched before the domain hears of the exec, too.
+   */
+  #forkAndExec(task: Task, second: number, third: number): void {
+    const child = this.#fork(task, false);
+    const grandchild = child && this.#fork(child.task, false);
+    if (child === undefined) return;
+    this.#tasks.leaveMemory(child.task);
+    this.#tasks.enterMemory(child.task, freshMemory());
+    child.tell(false);
+    grandchild?.tell();
+    this.#switch(third % 2 === 0 ? 'attach' : 'detach', second, third >> 1);
+    this.#model.leave(child.task.tid, this.#port.pending);
+    this.#domain.taskExeced(child.task.tid);
+  }
+
   /** A task that has its memory for itself execs, and nobody tells. */
   #vanish(task: Task): void {
     if (task.memory.users > 1) return;
-    this.#leaveMemory(task);
-    this.#enterMemory(task, freshMemory());
+    this.#tasks.leaveMemory(task);
+    this.#tasks.enterMemory(task, freshMemory());
   }
 
   /** exec with fresh memory; exit without. */
   #leave(task: Task, memory: SimulatedMemory | undefined): void {
-    this.#leaveMemory(task);
+    this.#tasks.leaveMemory(task);
     this.#model.leave(task.tid, this.#port.pending);
     if (memory === undefined) {
-      remove(this.#tasks, task);
+      this.#tasks.remove(task);
       this.#domain.taskExited(task.tid);
     } else {
-      this.#enterMemory(task, memory);
+      this.#tasks.enterMemory(task, memory);
       this.#domain.taskExeced(task.tid);
     }
   }
 
   /** @returns the child, and how to tell the domain; undefined when there are too many tasks */
-  #fork(parent: Task, sharesMemory: boolean): { task: Task; tell(): void } | undefined {
-    if (this.#tasks.length >= TASKS_MAX) return undefined;
+  #fork(parent: Task, sharesMemory: boolean): Child | undefined {
+    if (this.#tasks.isFull) return undefined;
     this.#noticeDeath(parent);
     this.#domain.taskExeced(this.#model.spaces.has(parent.tid) ? Tid(0) : parent.tid);
-    const task = this.#newTask(sharesMemory ? parent.memory : parent.memory.copy());
+    const task = this.#tasks.add(sharesMemory ? parent.memory : parent.memory.copy());
     this.#model.fork(parent.tid, task.tid, task.memory);
-    return { task, tell: () => this.#domain.taskForked(parent.tid, task.tid, sharesMemory) };
+    const tell = (isStillChild = true): void =>
+      this.#domain.taskForked(parent.tid, task.tid, sharesMemory, () => isStillChild);
+    return { task, tell };
   }
 
   /** The domain finds out that a task's memory is another when the task asks for something. */
@@ -379,23 +369,6 @@ export class Simulation {
     return attached + files + this.#model.countRegistrations(event);
   }
 
-  #newTask(memory: SimulatedMemory): Task {
-    const task = { tid: Tid(this.#tids++), memory };
-    this.#enterMemory(task, memory);
-    this.#tasks.push(task);
-    return task;
-  }
-
-  #enterMemory(task: Task, memory: SimulatedMemory): void {
-    task.memory = memory;
-    memory.users++;
-    this.#port.byTask.set(task.tid, memory);
-  }
-
-  #leaveMemory(task: Task): void {
-    if (this.#port.byTask.delete(task.tid)) task.memory.users--;
-  }
-
   #openFile(): void {
     if (this.#files.length >= FILES_MAX) return;
     const file = this.#domain.openFile(Uid(1));
@@ -404,23 +377,12 @@ export class Simulation {
   }
 }
 
-function freshMemory(): SimulatedMemory {
-  const memory = new SimulatedMemory();
-  memory.map(Address(START), 2);
-  memory.writeWord(Address(START), PROGRAMS_BITS);
-  return memory;
-}
-
 function silentTracer(): EventTracer {
   return { accepts: () => true, record: () => {} };
 }
 
 function requester(tid: Tid, capable: boolean): Requester {
   return { tid, uid: Uid(1), perfmonCapable: () => capable };
-}
-
-function commandOf({ registeredName, fieldsText }: UserEvent): string {
-  return fieldsText === '' ? registeredName : `${registeredName} ${fieldsText}`;
 }
 
 function pick<Item>(items: readonly Item[], choice: number): Item | undefined {

@@ -162,6 +162,26 @@ describe('UserEventFile.register()', () => {
   });
 });
 
+describe('UserEventFile.unregister()', () => {
+  it('knows no bits that no word has, whatever is registered near by', () => {
+    const { addTask, open, settle } = system();
+    addTask(1);
+    const file = open();
+    register(file, requester(1), 1, 'ev');
+    settle();
+    const unregister = (disableAddress: bigint, disableBit: number): unknown[] => {
+      const answers: unknown[] = [];
+      const request = { disableAddress: Address(disableAddress), disableBit };
+      file.unregister(requester(1), request, (answer) => answers.push(answer));
+      settle();
+      return answers;
+    };
+    for (let bytes = 1; bytes <= 3; bytes++)
+      expect(unregister(START + 8n - BigInt(bytes), 31 + 64 * bytes)).toEqual(['ENOENT']);
+    expect(unregister(START + 8n, 31)).toEqual(['ok']);
+  });
+});
+
 describe('UserEvents.openFile()', () => {
   it('keeps to the bound on files of a user', () => {
     const { domain, open } = system({ filesPerUser: 1 });
@@ -219,6 +239,62 @@ describe('UserEvent.settled()', () => {
     expect(delaysNs.length).toBeGreaterThan(2);
     expect(delaysNs.every((delayNs, i) => i === 0 || delayNs === 2 * (delaysNs[i - 1] ?? 0))).toBe(true);
     expect([...domain.unsettled()]).toMatchObject([{ outcome: 'late' }]);
+  });
+});
+
+/** Two processes of Alice and one of Bob, each with so many words of one event that all hang. */
+function hangingWords(wordCount: number, limits: Partial<Limits>) {
+  const world = system(limits);
+  for (const [tid, uid] of [
+    [1, ALICE],
+    [2, ALICE],
+    [3, BOB],
+  ] as const) {
+    world.addTask(tid);
+    const file = world.open(uid);
+    for (let word = 0; word < wordCount; word++) register(file, requester(tid, uid), word, 'ev');
+    world.settle();
+  }
+  const listener = tracer();
+  eventNamed(world.domain, 'ev').attach(listener);
+  expect(world.port.pending).toHaveLength(3 * wordCount);
+  const giveUp = (tid: number): number => {
+    const before = world.delaysNs.length;
+    const hanging = world.port.pending.filter((store) => store.handle.opener === Tid(tid));
+    for (const store of hanging) world.port.giveUp(store);
+    return world.delaysNs.length - before;
+  };
+  return { ...world, listener, giveUp };
+}
+
+describe('words that hang', () => {
+  it('wait for another try in bounded numbers: of an address space, of a user, and in all', () => {
+    const { giveUp } = hangingWords(20, {
+      lateRetriesPerAddressSpace: 8,
+      lateRetriesPerUser: 12,
+      lateRetries: 14,
+    });
+    expect(giveUp(1)).toBe(8);
+    expect(giveUp(2)).toBe(4);
+    expect(giveUp(3)).toBe(2);
+  });
+
+  it('leave room for others when they are tried again, and when their process is gone', () => {
+    for (const end of ['tried', 'gone'] as const) {
+      const { domain, works, listener, giveUp } = hangingWords(4, { lateRetriesPerUser: 4 });
+      expect(giveUp(1)).toBe(4);
+      expect(giveUp(2)).toBe(0);
+      if (end === 'gone') domain.taskExited(Tid(1));
+      else for (const work of works.splice(0)) work();
+      // The next change tries all of them again.
+      eventNamed(domain, 'ev').detach(listener);
+      expect(giveUp(2)).toBe(4);
+    }
+  });
+
+  it('take few timers by default, however many there are', () => {
+    const { giveUp } = hangingWords(500, {});
+    expect(giveUp(1)).toBeLessThan(100);
   });
 });
 

@@ -6,7 +6,7 @@
  * Fields lie packed behind the record's eight common bytes. An `EventField` never changes.
  */
 
-import { errnoName, ERRNO, type ErrnoName } from '@usertrace/base';
+import { errnoName, type ErrnoName, isErrnoName } from '@usertrace/base';
 import { COMMON_FIELDS_SIZE } from '../ring/entry.ts';
 import { isDataLoc, isRelLoc, isStruct, SPACED_PREFIXES, sizeOfType } from './field-types.ts';
 import { parseUint32, skipSpaces, splitWords } from './kernel-text.ts';
@@ -113,7 +113,7 @@ function parseField(declaration: string): { type: string; name: string; size: nu
 
 function errnoOf(number: number): ErrnoName {
   const name = errnoName(number);
-  return name in ERRNO ? (name as ErrnoName) : 'EINVAL';
+  return isErrnoName(name) ? name : 'EINVAL';
 }
 
 function filterTypeOf(type: string): FilterType {

@@ -4,25 +4,34 @@
  * An open /proc/TID/mem refers to the address space (struct mm_struct) that the task had at open, not to the task:
  * after exec or exit nothing can be read or written through it any more, so it never reaches another image.
  */
-import { assert, Nanoseconds } from '@usertrace/base';
+import { assert, type Nanoseconds, type Tid, type Uid } from '@usertrace/base';
 import { libc } from '../bindings.ts';
 import { monotonicNow } from '../clock.ts';
 import { closeDescriptor, O, openDescriptor } from '../descriptor.ts';
+import type { UserConduct } from './user-conduct.ts';
 
 /** An address space in which an access hung is not trusted for so long. */
-const SUSPICION_NS = 10_000_000_000;
+export const SUSPICION_NS = 10_000_000_000;
 
 /** An open address space. RemoteMemory makes and closes it. */
 export class AddressSpace {
+  /** The task that it was opened by. */
+  readonly tid: Tid;
+  /** Who answers for what its pages do. */
+  readonly uid: Uid;
   readonly memFd: number;
   readonly mapsFd: number;
+  /** The record that its hangs are in, once there were any. */
+  conduct: UserConduct | undefined;
   #isClosed = false;
   #isForsaken = false;
   #pending = 0;
-  #suspectUntilNs = -Infinity;
+  #suspectUntilNs: number = -Infinity;
   #suspectOperations = 0;
 
-  private constructor(memFd: number, mapsFd: number) {
+  private constructor(tid: Tid, uid: Uid, memFd: number, mapsFd: number) {
+    this.tid = tid;
+    this.uid = uid;
     this.memFd = memFd;
     this.mapsFd = mapsFd;
   }
@@ -31,9 +40,10 @@ export class AddressSpace {
    * Opens the address space that a task has now.
    *
    * @param tid the task
+   * @param uid the user who answers for what its pages do
    * @returns undefined when the task is gone or may not be accessed, or no descriptor is left
    */
-  static open(tid: number): AddressSpace | undefined {
+  static open(tid: Tid, uid: Uid): AddressSpace | undefined {
     const memFd = openDescriptor(`/proc/${tid}/mem`, O.RDWR);
     if (memFd < 0) return undefined;
     // Should the task exec in between, the memory opened first is gone, and nothing is done to either.
@@ -42,7 +52,7 @@ export class AddressSpace {
       closeDescriptor(memFd);
       return undefined;
     }
-    return new AddressSpace(memFd, mapsFd);
+    return new AddressSpace(tid, uid, memFd, mapsFd);
   }
 
   get isClosed(): boolean {
@@ -80,9 +90,9 @@ export class AddressSpace {
     return this.#suspectOperations > 0 || this.#suspectUntilNs > monotonicNow();
   }
 
-  /** An access hung. */
-  suspect(): void {
-    this.#suspectUntilNs = Nanoseconds(monotonicNow() + SUSPICION_NS);
+  /** An access hung: what is done here until then is kept apart. */
+  suspect(untilNs: Nanoseconds): void {
+    this.#suspectUntilNs = untilNs;
   }
 
   /** Whether an access that cannot be ended holds an executor: no other may be tried. */

@@ -1,6 +1,6 @@
 /**
- * The memory that an executor and the serving thread share: the program, a stack, a control block, and a ring of
- * operations each with its buffer.
+ * The memory that an executor and the serving thread share: the program, a stack, a control block, a ring of
+ * operations each with its buffer, and what it takes to pass descriptors on.
  *
  *     offset
  *          0  machine code, one page, read and execute
@@ -9,20 +9,34 @@
  *                              4 u32 completed     12 i32 completionFd  20 u32 spins       32 char name[32]
  *                             64 struct procmap_query (104 bytes), the executor's own
  *       8448  operations, 64 bytes each:
- *                              0 u32 kind    8 i32 mapsFd    16 u64 address  32 u64 length  41 u8 put
- *                              4 i32 memFd  12 u32 required  24 u64 buffer   40 u8 keep     48 s64 result
- *      28672  buffers, 4096 bytes each
+ *                              0 u32 kind    8 u32 file      16 u64 address  32 u64 length  41 u8 put
+ *                              4 u32 handle 12 u32 required  24 u64 buffer   40 u8 keep     42 u8 adopts
+ *                                                                                           48 s64 result
+ *      24832  passing on:      0 u32 first, last, flags: three ranges of descriptors that are closed at the start
+ *                             36 i32 socketFd             96 struct iovec for `payload`   120 struct cmsghdr, whose
+ *                             40 struct msghdr           112 u8 payload                       contents are the two
+ *                            144 u32 ranges in use                                            descriptors at 136
+ *      25088  handles, 8 bytes each, the executor's own:  0 i32 memFd  4 i32 mapsFd, of its table of descriptors
+ *      45056  buffers, 4096 bytes each
  *
  * `submitted` and `completed` only grow (modulo 2^32); the slot of a number is its remainder by `SLOTS`. The serving
  * thread writes slots from `completed` + `SLOTS` down to `submitted`, then `submitted`; the executor those between
  * `completed` and `submitted`, then `completed`.
  */
+import { assert } from '@usertrace/base';
 import { checked, libc, viewOf } from '../bindings.ts';
+import { type DescriptorRange, MESSAGE_BYTES, writeMessage } from './descriptor-passing.ts';
 import { machineCode } from './machine-code.ts';
-import { MAX_OPERATION_BYTES, type Operation } from './operation.ts';
+import { MAX_OPERATION_BYTES, type Access } from './operation.ts';
 
 /** Operations submitted at once. The machine code takes the lowest 8 bits of a count for its slot. */
 export const SLOTS = 256;
+
+/**
+ * Address spaces whose descriptors an executor has at once. To pass those of another on costs some 7 µs, which a store
+ * into one that it has does not, so a thousand processes should fit.
+ */
+export const HANDLES = 2048;
 
 const PAGE_BYTES = 4096;
 const STACK_TOP = 2 * PAGE_BYTES;
@@ -30,11 +44,20 @@ const CONTROL = 2 * PAGE_BYTES;
 const QUERY = 64;
 const OPERATIONS = CONTROL + 256;
 const OPERATION_BYTES = 64;
-const BUFFERS = 7 * PAGE_BYTES;
+const PASSING = OPERATIONS + SLOTS * OPERATION_BYTES;
+const HANDLE_TABLE = PASSING + 256;
+const RANGES_MAX = 3;
+const SOCKET_FD = PASSING + 36;
+const PASSED_MESSAGE = PASSING + 40;
+const RANGES_IN_USE = PASSED_MESSAGE + MESSAGE_BYTES;
+const BUFFERS = 11 * PAGE_BYTES;
 const ARENA_BYTES = BUFFERS + SLOTS * MAX_OPERATION_BYTES;
 
 /** struct procmap_query (include/uapi/linux/fs.h). */
 const PROCMAP_QUERY_BYTES = 104;
+
+/** A handle without descriptors: -1 twice. */
+const NO_DESCRIPTORS = -1n;
 
 /** Pauses before the executor sleeps: some 20 to 45 µs, depending on the processor. */
 const SPINS = 1000;
@@ -56,8 +79,10 @@ const WORD = {
 /** An arena. One executor uses it at a time; `release` only after that is dead. */
 export class Arena {
   readonly #address: number;
+  readonly #memory: DataView;
   readonly #words: Int32Array;
   readonly #operations: DataView;
+  readonly #handles: BigInt64Array;
   readonly #buffers: Uint8Array;
 
   /**
@@ -81,8 +106,11 @@ export class Arena {
     this.#words[WORD.PARENT_PID] = process.pid;
     this.#words[WORD.SPINS] = SPINS;
     this.#words[WORD.ONE] = 1;
-    new DataView(memory).setBigUint64(CONTROL + QUERY, BigInt(PROCMAP_QUERY_BYTES), true);
+    this.#memory = new DataView(memory);
+    this.#memory.setBigUint64(CONTROL + QUERY, BigInt(PROCMAP_QUERY_BYTES), true);
+    writeMessage(this.#memory, PASSED_MESSAGE, this.#address + PASSED_MESSAGE);
     this.#operations = new DataView(memory, OPERATIONS, SLOTS * OPERATION_BYTES);
+    this.#handles = new BigInt64Array(memory, HANDLE_TABLE, HANDLES);
     this.#buffers = new Uint8Array(memory, BUFFERS);
   }
 
@@ -110,8 +138,20 @@ export class Arena {
     return Atomics.load(this.#words, WORD.COMPLETED) >>> 0;
   }
 
-  /** Forgets everything that was submitted, for the executor that begins here after another died. */
-  reset(): void {
+  /**
+   * Forgets everything that was submitted, for the executor that begins here after another died.
+   *
+   * @param socketFd where it receives descriptors
+   * @param ranges of descriptors, at most three, that it closes in a table of its own; the first makes the table
+   */
+  reset(socketFd: number, ranges: readonly DescriptorRange[]): void {
+    assert(ranges.length <= RANGES_MAX, 'two descriptors leave three ranges around them');
+    for (const [i, { first, last, flags }] of ranges.entries())
+      for (const [j, word] of [first, last, flags].entries())
+        this.#memory.setUint32(PASSING + 12 * i + 4 * j, word, true);
+    this.#memory.setUint32(RANGES_IN_USE, ranges.length, true);
+    this.#memory.setInt32(SOCKET_FD, socketFd, true);
+    this.#handles.fill(NO_DESCRIPTORS);
     this.#words[WORD.SUBMITTED] = 0;
     this.#words[WORD.COMPLETED] = 0;
     this.#words[WORD.NOTIFY] = 0;
@@ -122,21 +162,27 @@ export class Arena {
     Atomics.store(this.#words, WORD.NOTIFY, 1);
   }
 
-  /** Puts an operation into the slot after those that were submitted, of which there are fewer than `SLOTS`. */
-  submit(operation: Operation): void {
+  /**
+   * Puts an operation into the slot after those that were submitted, of which there are fewer than `SLOTS`.
+   *
+   * @param handle which of the executor's handles has the address space's descriptors
+   * @param adopts whether that gets them by this operation, from a message in the socket
+   */
+  submit(operation: Access, handle: number, adopts: boolean): void {
     const number = this.submitted;
     const slot = number % SLOTS;
     const at = slot * OPERATION_BYTES;
     const view = this.#operations;
     view.setUint32(at, operation.kind, true);
-    view.setInt32(at + 4, operation.fd, true);
-    view.setInt32(at + 8, operation.space.mapsFd, true);
+    view.setUint32(at + 4, handle, true);
+    view.setUint32(at + 8, operation.file, true);
     view.setUint32(at + 12, operation.required, true);
     view.setBigUint64(at + 16, operation.address, true);
     view.setBigUint64(at + 24, BigInt(this.#address + BUFFERS + slot * MAX_OPERATION_BYTES), true);
     view.setBigUint64(at + 32, BigInt(operation.length), true);
     view.setUint8(at + 40, operation.keep);
     view.setUint8(at + 41, operation.put);
+    view.setUint8(at + 42, adopts ? 1 : 0);
     if (operation.bytes !== undefined) this.#buffers.set(operation.bytes, slot * MAX_OPERATION_BYTES);
     Atomics.store(this.#words, WORD.SUBMITTED, (number + 1) | 0);
   }

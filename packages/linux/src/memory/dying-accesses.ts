@@ -26,11 +26,11 @@ interface Dying {
 
 export class DyingAccesses {
   readonly #reactor: Reactor;
-  readonly #resume: (operations: readonly Operation[]) => void;
+  readonly #resume: (space: AddressSpace, operations: readonly Operation[]) => void;
   readonly #dyingBySpace = new Map<AddressSpace, Dying>();
 
   /** @param resume is given postponed operations once they may be done */
-  constructor(reactor: Reactor, resume: (operations: readonly Operation[]) => void) {
+  constructor(reactor: Reactor, resume: (space: AddressSpace, operations: readonly Operation[]) => void) {
     this.#reactor = reactor;
     this.#resume = resume;
   }
@@ -70,7 +70,7 @@ export class DyingAccesses {
   #look(dying: Dying): void {
     if (dying.isDead()) {
       this.#dyingBySpace.delete(dying.operation.space);
-      this.#resume(dying.postponed);
+      if (dying.postponed.length > 0) this.#resume(dying.operation.space, dying.postponed);
       dying.proceed();
     } else if (monotonicNow() >= dying.givenUpNs) {
       this.#giveUp(dying);

@@ -11,7 +11,7 @@ import { monotonicNow } from '../clock.ts';
 import type { Cancellable, Reactor } from '../reactor/reactor.ts';
 import type { Executor, Executors } from './executor.ts';
 import { Fifo } from './fifo.ts';
-import { LATE, type Operation } from './operation.ts';
+import { LATE, NOT_PASSED, type Operation } from './operation.ts';
 
 /** How often progress is looked at: so much later than promised may a deadline be noticed. */
 const TICK_NS = Nanoseconds(2_000_000);
@@ -30,11 +30,8 @@ export interface LaneRules {
   readonly spinNs: number;
   /** Called before an operation is submitted: false if it was taken care of otherwise. */
   admits(operation: Operation): boolean;
-  /**
-   * Called with the operation that took too long. Its executor was killed; `isDead` tells whether it is dead yet, which
-   * ends the operation.
-   */
-  expired(operation: Operation, isDead: () => boolean): void;
+  /** Called with the operation that took too long. Its executor was killed; when that is dead, the operation ended. */
+  expired(operation: Operation, executor: Executor): void;
 }
 
 /** A lane. `dispose` is the last call. */
@@ -123,8 +120,10 @@ export class Lane {
     this.#firstNumber = (first + count) >>> 0;
     for (const [i, operation] of completed.entries()) {
       const number = (first + i) >>> 0;
+      const result = arena.result(number);
       operation.space.letGo();
-      operation.settle(arena.result(number), arena.buffer(number));
+      if (result === NOT_PASSED) this.#executor?.forget(operation.space);
+      operation.settle(result === NOT_PASSED ? LATE : result, arena.buffer(number));
     }
   }
 
@@ -137,12 +136,16 @@ export class Lane {
       if (operation === undefined) break;
       if (!this.#rules.admits(operation)) continue;
       const executor = this.#startedExecutor();
-      if (executor === undefined) {
+      const isSubmitted = executor?.submit(operation) ?? false;
+      if (!isSubmitted && this.#submitted.length > 0) {
+        this.#waiting.putBack([operation]);
+        break;
+      }
+      if (!isSubmitted) {
         operation.settle(LATE, new Uint8Array());
         continue;
       }
       operation.space.hold();
-      executor.submit(operation);
       this.#submitted.push(operation);
       hasSubmitted = true;
     }
@@ -195,7 +198,7 @@ export class Lane {
     // It may have been completed at the last moment.
     const isLate = killed !== undefined && late !== undefined && late === remaining[0];
     this.#waiting.putBack(isLate ? remaining.slice(1) : remaining);
-    if (isLate) this.#rules.expired(late, () => this.#executors.isDead(killed));
+    if (isLate) this.#rules.expired(late, killed);
   }
 
   /** Kills the executor, and settles what it had completed. */

@@ -7,7 +7,7 @@
  */
 import { Fifo } from './fifo.ts';
 import { accessibleLength } from './mapping-text.ts';
-import { KIND, MAX_OPERATION_BYTES, type Operation, REQUIRED } from './operation.ts';
+import { FILE, KIND, MAX_OPERATION_BYTES, type Operation, REQUIRED } from './operation.ts';
 import type { AddressSpace } from './address-space.ts';
 import { ERRNO } from '@usertrace/base';
 
@@ -38,7 +38,7 @@ export class MappingReader {
     this.#perform({
       ...checked,
       kind: KIND.READ,
-      fd: checked.space.mapsFd,
+      file: FILE.MAPS,
       required: REQUIRED.NOTHING,
       address: BigInt(text.length),
       length: MAX_OPERATION_BYTES,

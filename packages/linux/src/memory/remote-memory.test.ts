@@ -1,15 +1,25 @@
 import { type ChildProcessWithoutNullStreams, execFileSync, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { Address, Tid } from '@usertrace/base';
+import { Address, Tid, Uid } from '@usertrace/base';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { monotonicNow } from '../clock.ts';
 import { Reactor } from '../reactor/reactor.ts';
 import type { AddressSpace } from './address-space.ts';
+import { HANDLES } from './arena.ts';
 import { type AccessFailure, RemoteMemory, type RemoteMemoryOptions } from './remote-memory.ts';
+import { MAX_HELD_PER_USER } from './user-conduct.ts';
 
 const hasCompiler = spawnSync('cc', ['--version']).status === 0;
 if (!hasCompiler) console.warn('skipped: RemoteMemory against real processes needs a C compiler (cc)');
@@ -31,6 +41,13 @@ beforeAll(() => {
 afterAll(() => rmSync(directory, { recursive: true }));
 
 type Place = 'word' | 'readonly' | 'none' | 'unmapped' | 'two' | 'text' | 'hung' | 'stuck';
+
+const ALICE = Uid(1000);
+const BOB = Uid(1001);
+/** Less than a test's own deadline, so that it says what did not come. */
+const DEADLINE_NS = 4e9;
+/** So many hangs delay those who wait for them by 300 ms at least. */
+const STUCK_READS = 60;
 
 /** What a test started beside its target. */
 const others: Target[] = [];
@@ -67,7 +84,7 @@ class Target {
   async stopServer(): Promise<void> {
     const server = Number(this.#places.get('server'));
     process.kill(server, 'SIGSTOP');
-    while (!readFileSync(`/proc/${server}/stat`, 'utf8').includes(') T ')) await turn();
+    await until('the server is stopped', () => readFileSync(`/proc/${server}/stat`, 'utf8').includes(') T '));
   }
 
   /** Sends a letter and waits for its answer, if it has one. */
@@ -78,7 +95,7 @@ class Target {
 
   async exec(): Promise<void> {
     this.#child.stdin.write('e');
-    while (!readFileSync(`/proc/${this.tid}/comm`, 'utf8').startsWith('sleep')) await turn();
+    await until('it runs sleep', () => readFileSync(`/proc/${this.tid}/comm`, 'utf8').startsWith('sleep'));
   }
 
   async end(): Promise<void> {
@@ -112,8 +129,8 @@ class World {
     this.memory = new RemoteMemory(this.reactor, options);
     this.#finished = this.reactor.run();
   }
-  open(target: Target): AddressSpace {
-    const space = this.memory.open(target.tid);
+  open(target: Target, uid: Uid = ALICE): AddressSpace {
+    const space = this.memory.open(target.tid, uid);
     if (space === undefined) throw new Error('the target is gone');
     return space;
   }
@@ -125,6 +142,14 @@ class World {
   }
   store(space: AddressSpace, address: Address, bit: number, set: boolean): Promise<string> {
     return new Promise((resolve) => this.memory.storeBit(space, address, bit, set, resolve));
+  }
+  /** Stores as the domain does: again, if it was late, for on a busy machine an executor may get no CPU for long. */
+  async storeAtLast(space: AddressSpace, address: Address, bit: number, set: boolean): Promise<string> {
+    const givenUpNs = monotonicNow() + DEADLINE_NS;
+    for (;;) {
+      const outcome = await this.store(space, address, bit, set);
+      if (outcome !== 'late' || monotonicNow() > givenUpNs) return outcome;
+    }
   }
   async end(): Promise<void> {
     this.memory.dispose();
@@ -149,22 +174,42 @@ async function inWorld(
   }
 }
 
-/** The process ids of a server's executors, those aside that are dead and wait for its end. */
-function executorsOf(pid: number | undefined): string[] {
-  return readdirSync('/proc').filter((entry) => {
-    try {
-      const stat = readFileSync(`/proc/${entry}/stat`, 'utf8');
-      const [state, parent] = stat.split(') ')[1]?.split(' ') ?? [];
-      return stat.includes('(usertrace-mem)') && parent === String(pid) && state !== 'Z';
-    } catch {
-      return false;
-    }
-  });
+/**
+ * The process ids of a server's executors, those aside that are dead and wait for its end. Nobody else's processes are
+ * looked at: whoever reads of a process at its very end may have to take its memory apart, and wait for its pages.
+ */
+function executorsOf(pid: number): string[] {
+  const children = readdirSync(`/proc/${pid}/task`).flatMap((task) =>
+    readFileSync(`/proc/${pid}/task/${task}/children`, 'utf8').split(' '),
+  );
+  return children.filter((child) => child !== '' && stateOfExecutor(child) !== undefined);
+}
+
+/** The state of an executor, or undefined when it is dead or gone. */
+function stateOfExecutor(pid: string): string | undefined {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+    const state = stat.split(') ')[1]?.charAt(0);
+    return stat.includes('(usertrace-mem)') && state !== 'Z' && state !== 'X' ? state : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Waits for something that comes, on however busy a machine. */
+async function until(what: string, isSo: () => boolean): Promise<void> {
+  const givenUpNs = monotonicNow() + DEADLINE_NS;
+  while (!isSo()) {
+    if (monotonicNow() > givenUpNs) throw new Error(`It took too long until ${what}`);
+    await turn();
+  }
 }
 
 const descriptorCount = (): number => readdirSync('/proc/self/fd').length;
 
-describe.skipIf(!hasCompiler).each([{ hasMappingQuery: true }, { hasMappingQuery: false }])(
+describe
+  .skipIf(!hasCompiler)
+  .each([{ hasMappingQuery: true }, { hasMappingQuery: false }, { hasCloseRange: false }])(
   'RemoteMemory with %o',
   (options) => {
     it('storeBit() changes one bit and nothing around it', () =>
@@ -182,10 +227,15 @@ describe.skipIf(!hasCompiler).each([{ hasMappingQuery: true }, { hasMappingQuery
 
     it('storeBit() keeps the order of stores to one bit', () =>
       inWorld(async (world, target, space) => {
-        const outcomes = Array.from({ length: 1001 }, (_, i) =>
-          world.store(space, target.at('word'), 5, i % 2 === 0),
-        );
-        expect(new Set(await Promise.all(outcomes))).toEqual(new Set(['stored']));
+        // On a loaded machine some may come late, which says nothing about their order: all once more then.
+        let answers = new Set<string>();
+        for (let tries = 0; tries < 20 && !(answers.size === 1 && answers.has('stored')); tries++) {
+          const outcomes = Array.from({ length: 1001 }, (_, i) =>
+            world.store(space, target.at('word'), 5, i % 2 === 0),
+          );
+          answers = new Set(await Promise.all(outcomes));
+        }
+        expect(answers).toEqual(new Set(['stored']));
         expect(await world.read(space, target.at('word'), 1)).toEqual(Uint8Array.of(32));
       }, options));
 
@@ -230,7 +280,7 @@ describe.skipIf(!hasCompiler).each([{ hasMappingQuery: true }, { hasMappingQuery
         if (target.at('hung') === 0n) return console.warn('skipped: no userfaultfd here');
         // Linux 6.18 answers EIO at once; a kernel may also wait.
         expect(await world.store(space, target.at('hung'), 1, true)).toMatch(/faulted|late/);
-        expect(await world.store(space, target.at('word'), 1, true)).toBe('stored');
+        expect(await world.storeAtLast(space, target.at('word'), 1, true)).toBe('stored');
       }, options));
 
     it('settles a page that does not come in time as late, and delays nobody else', () =>
@@ -240,22 +290,23 @@ describe.skipIf(!hasCompiler).each([{ hasMappingQuery: true }, { hasMappingQuery
         const other = await Target.start();
         others.push(other);
         const otherSpace = world.open(other);
-        expect(await world.store(otherSpace, other.at('word'), 0, true)).toBe('stored');
+        expect(await world.storeAtLast(otherSpace, other.at('word'), 0, true)).toBe('stored');
         await target.stopServer();
         const startedNs = monotonicNow();
         let isSettled = false;
         const stuck = Promise.all([
           world.store(space, target.at('stuck'), 1, true),
-          world.store(space, target.at('word'), 1, true),
+          world.storeAtLast(space, target.at('word'), 1, true),
           world.store(space, target.at('stuck'), 1, false),
         ]).finally(() => {
           isSettled = true;
         });
-        expect(await world.store(otherSpace, other.at('word'), 1, true)).toBe('stored');
-        expect(isSettled).toBe(false);
+        expect(await world.storeAtLast(otherSpace, other.at('word'), 1, true)).toBe('stored');
+        // Sooner than that none of them can be given up.
+        if (monotonicNow() - startedNs < 100e6) expect(isSettled).toBe(false);
         expect(await stuck).toEqual(['late', 'stored', 'late']);
         expect(monotonicNow() - startedNs).toBeGreaterThan(200e6);
-        expect(await world.store(space, target.at('word'), 1, false)).toBe('stored');
+        expect(await world.storeAtLast(space, target.at('word'), 1, false)).toBe('stored');
       }, options));
 
     it('settles a page whose file system does not answer as late, and delays nobody else', () =>
@@ -265,7 +316,7 @@ describe.skipIf(!hasCompiler).each([{ hasMappingQuery: true }, { hasMappingQuery
         const other = await Target.start();
         others.push(other);
         const otherSpace = world.open(other);
-        expect(await world.store(otherSpace, other.at('word'), 0, true)).toBe('stored');
+        expect(await world.storeAtLast(otherSpace, other.at('word'), 0, true)).toBe('stored');
         const startedNs = monotonicNow();
         let isSettled = false;
         const stuck = Promise.all([
@@ -274,16 +325,23 @@ describe.skipIf(!hasCompiler).each([{ hasMappingQuery: true }, { hasMappingQuery
         ]).finally(() => {
           isSettled = true;
         });
-        expect(await world.store(otherSpace, other.at('word'), 1, true)).toBe('stored');
-        expect(isSettled).toBe(false);
+        expect(await world.storeAtLast(otherSpace, other.at('word'), 1, true)).toBe('stored');
+        // Sooner than that none of them can be given up.
+        if (monotonicNow() - startedNs < 100e6) expect(isSettled).toBe(false);
         expect(await stuck).toEqual(['late', 'late']);
         expect(monotonicNow() - startedNs).toBeGreaterThan(100e6);
         expect(await world.read(space, target.at('stuck'), 1)).toBe('late');
         expect(world.memory.isAlive(space)).toBe(true);
-        expect(await world.store(otherSpace, other.at('word'), 2, true)).toBe('stored');
+        expect(await world.storeAtLast(otherSpace, other.at('word'), 2, true)).toBe('stored');
       }, options));
   },
 );
+
+/** Reads the stuck page through so many handles at once. */
+const readStuck = (world: World, target: Target, count: number): Promise<unknown>[] =>
+  Array.from({ length: count }, () => world.open(target, BOB)).map((space) =>
+    world.read(space, target.at('stuck'), 1),
+  );
 
 describe.skipIf(!hasCompiler)('RemoteMemory', () => {
   it('isAlive() tells of exit, and not before the last task that shares the memory', () =>
@@ -292,7 +350,7 @@ describe.skipIf(!hasCompiler)('RemoteMemory', () => {
       await target.end();
       expect(world.memory.isAlive(space)).toBe(false);
       expect(await world.store(space, target.at('word'), 31, true)).toBe('gone');
-      expect(world.memory.open(target.tid)).toBeUndefined();
+      expect(world.memory.open(target.tid, ALICE)).toBeUndefined();
     }));
 
   it("storeBit() loses none of the program's own counting in the same word", () =>
@@ -342,7 +400,7 @@ describe.skipIf(!hasCompiler)('RemoteMemory', () => {
       });
     expect(descriptorCount()).toBe(count);
     // One that waited for the stuck page dies when the kernel has noticed that its server is dead.
-    while (executorsOf(process.pid).length > 0) await turn();
+    await until('they are dead', () => executorsOf(process.pid).length === 0);
   });
 
   it.skipIf(!isBuilt)('takes the executor along when the server is killed (needs the build)', async () => {
@@ -352,32 +410,88 @@ describe.skipIf(!hasCompiler)('RemoteMemory', () => {
       import { Reactor, RemoteMemory } from ${JSON.stringify(built)};
       const reactor = new Reactor();
       const memory = new RemoteMemory(reactor);
-      memory.read(memory.open(${target.tid}), ${target.at('word')}n, 4, () => console.log('read'));
+      memory.read(memory.open(${target.tid}, 0), ${target.at('word')}n, 4, () => console.log('read'));
       await reactor.run();`;
     const server = spawn(process.execPath, ['--input-type=module', '-e', script]);
     await once(server.stdout, 'data');
-    const [executor, ...more] = executorsOf(server.pid);
+    const [executor, ...more] = executorsOf(Number(server.pid));
     expect(more).toEqual([]);
     expect(readFileSync(`/proc/${executor}/status`, 'utf8')).toMatch(/^SigBlk:\tf/m);
     server.kill('SIGKILL');
     await once(server, 'exit');
-    const isRunning = (): boolean => {
-      try {
-        return !readFileSync(`/proc/${executor}/stat`, 'utf8').includes(') Z ');
-      } catch {
-        return false;
-      }
-    };
-    while (isRunning()) await turn();
+    await until('it is dead', () => stateOfExecutor(String(executor)) === undefined);
   });
 
-  it('opens more than 1,000 address spaces', () =>
+  it('reaches more address spaces than an executor has descriptors of', () =>
     inWorld(async (world, target) => {
-      const spaces = Array.from({ length: 1200 }, () => world.open(target));
-      const outcomes = await Promise.all(
-        spaces.map((space) => world.store(space, target.at('word'), 7, true)),
-      );
-      expect(new Set(outcomes)).toEqual(new Set(['stored']));
+      const spaces = Array.from({ length: HANDLES + 100 }, () => world.open(target));
+      for (const isSet of [true, false]) {
+        const outcomes = await Promise.all(
+          spaces.map((space) => world.store(space, target.at('word'), 7, isSet)),
+        );
+        expect(new Set(outcomes)).toEqual(new Set(['stored']));
+        expect(await world.read(spaces[0] as AddressSpace, target.at('word'), 1)).toEqual(
+          Uint8Array.of(isSet ? 0x80 : 0),
+        );
+      }
       for (const space of spaces) world.memory.close(space);
     }));
+
+  it('gives an executor nothing of ours but its eventfd, its socket and the memory that it accesses', () =>
+    inWorld(async (world, target, space) => {
+      expect(await world.store(space, target.at('word'), 1, true)).toBe('stored');
+      const [executor, ...more] = executorsOf(process.pid);
+      expect(more).toEqual([]);
+      const folder = `/proc/${executor}/fd`;
+      const open = readdirSync(folder).map((fd) => readlinkSync(join(folder, fd)).replace(/:\[\d+\]$/, ''));
+      expect(open.toSorted()).toEqual([
+        `/proc/${target.tid}/maps`,
+        `/proc/${target.tid}/mem`,
+        'anon_inode:[eventfd]',
+        'socket',
+      ]);
+    }));
+
+  describe('with a user whose pages hang again and again', () => {
+    it('delays nobody of another user for each of them', () =>
+      inWorld(async (world, target) => {
+        if (target.at('stuck') === 0n)
+          return console.warn('skipped: a stuck file system needs root and /dev/fuse');
+        const other = await Target.start();
+        others.push(other);
+        const otherSpace = world.open(other, ALICE);
+        const startedNs = monotonicNow();
+        const late = readStuck(world, target, STUCK_READS);
+        expect(await world.storeAtLast(otherSpace, other.at('word'), 1, true)).toBe('stored');
+        const tookNs = monotonicNow() - startedNs;
+        expect(new Set(await Promise.all(late))).toEqual(new Set(['late']));
+        // Each of them would delay it by 5 ms and more, were they in one line.
+        expect(tookNs).toBeLessThan((monotonicNow() - startedNs) / 2);
+      }));
+
+    it('holds a bounded number of executors for the user, and none for others', () =>
+      inWorld(async (world, target) => {
+        if (target.at('stuck') === 0n)
+          return console.warn('skipped: a stuck file system needs root and /dev/fuse');
+        const late = await Promise.all(readStuck(world, target, 2 * MAX_HELD_PER_USER));
+        expect(new Set(late)).toEqual(new Set(['late']));
+        // Those that still serve are among them.
+        const count = executorsOf(process.pid).length;
+        expect(count).toBeGreaterThan(MAX_HELD_PER_USER / 2);
+        expect(count).toBeLessThanOrEqual(MAX_HELD_PER_USER + 3);
+        const other = await Target.start();
+        others.push(other);
+        expect(await world.storeAtLast(world.open(other, ALICE), other.at('word'), 1, true)).toBe('stored');
+        expect(await world.store(world.open(other, BOB), other.at('word'), 2, true)).toBe('late');
+      }));
+
+    it('knows the task again when its memory is opened anew, for that user', () =>
+      inWorld(async (world, target) => {
+        if (target.at('stuck') === 0n)
+          return console.warn('skipped: a stuck file system needs root and /dev/fuse');
+        await Promise.all(readStuck(world, target, 1));
+        expect(world.open(target, BOB).isSuspect).toBe(true);
+        expect(world.open(target, ALICE).isSuspect).toBe(false);
+      }));
+  });
 });

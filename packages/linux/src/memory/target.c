@@ -12,8 +12,8 @@
  * namespace of the program's own, served by a child, server; so the whole process group has to be killed.
  */
 #define _GNU_SOURCE
+#include "../../../../tests/programs/silent-page.h"
 #include <fcntl.h>
-#include <linux/fuse.h>
 #include <linux/userfaultfd.h>
 #include <pthread.h>
 #include <sched.h>
@@ -49,37 +49,6 @@ static void *hung_page(void) {
   return ioctl(fd, UFFDIO_REGISTER, &range) < 0 ? NULL : page;
 }
 
-/* Answers what it takes to open and map a file, and no FUSE_READ. */
-static void serve_stuck_file(int fd) {
-  static char request[1 << 17];
-  while (read(fd, request, sizeof request) > 0) {
-    struct fuse_in_header *in = (void *)request;
-    struct {
-      struct fuse_out_header header;
-      union {
-        struct fuse_init_out init;
-        struct fuse_attr_out attr;
-        struct fuse_open_out open;
-      };
-    } out = {.header = {.unique = in->unique}};
-    size_t size = 0;
-    if (in->opcode == FUSE_READ) continue;
-    if (in->opcode == FUSE_INIT) {
-      out.init = (struct fuse_init_out){.major = 7, .minor = 31, .max_write = 4096};
-      size = sizeof out.init;
-    } else if (in->opcode == FUSE_GETATTR) {
-      out.attr.attr = (struct fuse_attr){.ino = 1, .size = 4096, .mode = S_IFREG | 0600, .nlink = 1, .blksize = 4096};
-      size = sizeof out.attr;
-    } else if (in->opcode == FUSE_OPEN) {
-      size = sizeof out.open;
-    } else {
-      out.header.error = -38;
-    }
-    out.header.len = sizeof out.header + size;
-    if (write(fd, &out, out.header.len) < 0) break;
-  }
-}
-
 static int server;
 
 static void *stuck_page(const char *path) {
@@ -92,7 +61,7 @@ static void *stuck_page(const char *path) {
   server = fork();
   if (server == 0) {
     prctl(PR_SET_PDEATHSIG, 9);
-    serve_stuck_file(device);
+    serve_silent_file(device, 0600, 4096);
     _exit(0);
   }
   close(device);

@@ -1,16 +1,26 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { accessSync, constants, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { Readable } from 'node:stream';
 import { ERRNO } from '@usertrace/base';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { libc } from '../bindings.ts';
-import { readDescriptor } from '../descriptor.ts';
+import { readDescriptor, writeDescriptor } from '../descriptor.ts';
 import { mountFuse } from './fuse-mount.ts';
 import { MountError } from './mount-error.ts';
 import { mountedAt } from './mount-table.ts';
+import { answersAt } from './silent-mount.ts';
 
 const OPTIONS = { rootMode: 0o755, allowOther: false, mayCover: false };
 const MNT_DETACH = 2;
+
+/** A program that takes the requests out of its descriptor 3, and does nothing with them. */
+const TAKER = `
+  const request = Buffer.alloc(1 << 17);
+  setInterval(() => { try { require('fs').readSync(3, request); } catch {} }, 2);
+  console.log('ready');`;
 
 function maySeeFuse(): boolean {
   try {
@@ -59,6 +69,50 @@ describe.skipIf(!canMount)('mountFuse()', () => {
     mount.close();
     expect(mountedAt(directory)).toBeUndefined();
     expect(statSync(directory).isDirectory()).toBe(true);
+  });
+});
+
+describe.skipIf(!canMount)('mountFuse() where a server does not answer', () => {
+  it('says so after a while, and waits for nothing when it may cover it', () => {
+    // Nobody reads its requests.
+    const silent = mountFuse(directory, OPTIONS);
+    const covers = [];
+    try {
+      expect(() => mountFuse(directory, OPTIONS)).toThrow(/does not answer.*umount -l/);
+      expect(answersAt(directory)).toBe(false);
+      covers.push(mountFuse(directory, { ...OPTIONS, mayCover: true }));
+    } finally {
+      for (const mount of [...covers, silent]) {
+        mount.unmount();
+        mount.close();
+      }
+    }
+    expect(mountedAt(directory)).toBeUndefined();
+    expect(answersAt(directory)).toBe(true);
+    expect(answersAt(join(directory, 'missing'))).toBe(true);
+  });
+
+  it('is not held up for good by one that took the request', async () => {
+    const silent = mountFuse(directory, OPTIONS);
+    const request = Buffer.alloc(1 << 17);
+    readDescriptor(silent.fd, request, request.length);
+    const initialised = Buffer.alloc(16 + 64);
+    initialised.writeUInt32LE(initialised.length);
+    request.copy(initialised, 8, 8, 16);
+    initialised.writeUInt32LE(7, 16);
+    initialised.writeUInt32LE(31, 20);
+    expect(writeDescriptor(silent.fd, initialised, initialised.length)).toBe(initialised.length);
+    const taker = spawn(process.execPath, ['-e', TAKER], { stdio: ['ignore', 'pipe', 'ignore', silent.fd] });
+    try {
+      await once(taker.stdout as Readable, 'data');
+      const descriptors = readdirSync('/proc/self/fd').length;
+      expect(() => mountFuse(directory, OPTIONS)).toThrow('ETIMEDOUT');
+      expect(readdirSync('/proc/self/fd').length).toBe(descriptors);
+    } finally {
+      silent.unmount();
+      silent.close();
+      taker.kill('SIGKILL');
+    }
   });
 });
 

@@ -6,13 +6,14 @@
  * for an answer gets ECONNABORTED. Source: Documentation/filesystems/fuse.rst, mount(2), fuse(4).
  */
 
-import { readFileSync, realpathSync, statSync } from 'node:fs';
-import { ERRNO, type ErrnoName, errnoName } from '@usertrace/base';
+import { readFileSync, readlinkSync } from 'node:fs';
+import { ERRNO, errnoName, isErrnoName } from '@usertrace/base';
 import { failure, libc } from '../bindings.ts';
 import { closeDescriptor, O, openDescriptor } from '../descriptor.ts';
 import { hasFusermount, mountByFusermount, unmountByFusermount } from './fusermount.ts';
 import { MountError } from './mount-error.ts';
-import { mountedAt } from './mount-table.ts';
+import { type MountEntry, mountedAt } from './mount-table.ts';
+import { answerOfMount } from './silent-mount.ts';
 
 /** Names the mounts of this program in the mount table. */
 const MOUNT_SOURCE = 'usertrace';
@@ -50,18 +51,11 @@ export interface FuseMount {
 /**
  * Mounts a new FUSE connection at a directory, after taking off what a crashed server of this program left there.
  *
- * @throws {MountError} when that is refused, with EBUSY when another server of this program is mounted there
+ * @throws {MountError} when that is refused, with EBUSY when another server of this program is mounted there, ETIMEDOUT
+ *   when a FUSE file system is that does not answer in two seconds
  */
 export function mountFuse(directory: string, options: FuseMountOptions): FuseMount {
-  detachDeadMounts(directory);
-  const mountPoint = existingDirectory(directory);
-  if (!options.mayCover && mountedAt(mountPoint)?.source === MOUNT_SOURCE) {
-    throw new MountError(
-      'EBUSY',
-      `Cannot mount at "${directory}": another usertrace serves there`,
-      'End it first, or choose another directory with --mount',
-    );
-  }
+  const mountPoint = clearedMountPoint(directory, options.mayCover);
   try {
     return mountDirectly(mountPoint, options);
   } catch (error) {
@@ -104,34 +98,74 @@ function mountOptions(fd: number, { rootMode, allowOther }: FuseMountOptions): s
   return `fd=${fd},rootmode=${rootType},${ids},default_permissions${allowOther ? ',allow_other' : ''}`;
 }
 
-/** A crashed server leaves a mount that answers ENOTCONN to everything. Only our own kind is taken off. */
-function detachDeadMounts(directory: string): void {
-  for (let count = 0; count < MAX_DEAD_MOUNTS; count++) {
-    const code = statFailure(directory);
-    if (code !== 'ENOTCONN' && code !== 'ECONNABORTED') return;
-    const mounted = mountedAt(directory);
-    if (mounted !== undefined && mounted.source !== MOUNT_SOURCE) {
-      throw new MountError(
-        'ENOTCONN',
-        `Cannot mount at "${directory}": a dead ${mounted.type} file system of ${mounted.source} is mounted there`,
-        `Take it off with: umount -l "${directory}"`,
-      );
+/**
+ * The directory's path without symbolic links, once it may be mounted at.
+ *
+ * A crashed server leaves a mount that answers ENOTCONN to everything. Only our own kind is taken off. What is mounted
+ * there is never asked by this thread, for it may not answer: a descriptor with O_PATH does not reach it.
+ */
+function clearedMountPoint(directory: string, mayCover: boolean): string {
+  for (let count = 0; ; count++) {
+    const fd = openDirectory(directory);
+    let mountPoint: string;
+    let mounted: MountEntry | undefined;
+    let answer: number | undefined = 0;
+    try {
+      mountPoint = readlinkSync(`/proc/self/fd/${fd}`);
+      mounted = mountedAt(mountPoint);
+      if (!mayCover && mounted?.type.startsWith('fuse') === true) answer = answerOfMount(fd);
+    } finally {
+      closeDescriptor(fd);
     }
-    if (libc().umount2(directory, MNT_DETACH) < 0) {
-      if (!hasFusermount()) {
-        throw new MountError(
-          'EPERM',
-          `Cannot take a dead server's mount off "${directory}"`,
-          `Have root do it: umount -l "${directory}"`,
-        );
-      }
-      unmountByFusermount(directory);
+    if (mounted === undefined || mayCover) return mountPoint;
+    if (answer === -ERRNO.ENOTCONN || answer === -ERRNO.ECONNABORTED) {
+      if (count >= MAX_DEAD_MOUNTS) return mountPoint;
+      detachDead(mountPoint, mounted);
+      continue;
     }
+    if (answer === undefined) throw silence(mountPoint, mounted);
+    if (mounted.source !== MOUNT_SOURCE) return mountPoint;
+    throw new MountError(
+      'EBUSY',
+      `Cannot mount at "${mountPoint}": another usertrace serves there`,
+      'End it first, or choose another directory with --mount',
+    );
   }
 }
 
-function existingDirectory(directory: string): string {
-  const code = statFailure(directory);
+function detachDead(directory: string, mounted: MountEntry): void {
+  if (mounted.source !== MOUNT_SOURCE) {
+    throw new MountError(
+      'ENOTCONN',
+      `Cannot mount at "${directory}": a dead ${mounted.type} file system of ${mounted.source} is mounted there`,
+      `Take it off with: umount -l "${directory}"`,
+    );
+  }
+  if (libc().umount2(directory, MNT_DETACH) === 0) return;
+  if (!hasFusermount()) {
+    throw new MountError(
+      'EPERM',
+      `Cannot take a dead server's mount off "${directory}"`,
+      `Have root do it: umount -l "${directory}"`,
+    );
+  }
+  unmountByFusermount(directory);
+}
+
+function silence(directory: string, { type, source }: MountEntry): MountError {
+  return new MountError(
+    'ETIMEDOUT',
+    `Cannot mount at "${directory}": the ${type} file system of ${source} there does not answer`,
+    `Wait for its server, or take it off with: umount -l "${directory}"`,
+  );
+}
+
+/** Opens a directory, but not what is mounted there: close it. */
+function openDirectory(directory: string): number {
+  const fd = openDescriptor(directory, O.PATH | O.DIRECTORY);
+  if (fd >= 0) return fd;
+  const name = errnoName(-fd);
+  const code = isErrnoName(name) ? name : 'EIO';
   if (code === 'ENOENT' || code === 'ENOTDIR') {
     throw new MountError(
       code,
@@ -139,22 +173,11 @@ function existingDirectory(directory: string): string {
       `Make it first: mkdir -p "${directory}"`,
     );
   }
-  if (code !== undefined) {
-    throw new MountError(
-      code,
-      `Cannot mount at "${directory}": it cannot be looked at`,
-      'Choose a directory of your own with --mount',
-    );
-  }
-  return realpathSync(directory);
-}
-
-function statFailure(directory: string): ErrnoName | undefined {
-  try {
-    return statSync(directory).isDirectory() ? undefined : 'ENOTDIR';
-  } catch (error) {
-    return (error as { code: ErrnoName }).code;
-  }
+  throw new MountError(
+    code,
+    `Cannot mount at "${directory}": it cannot be looked at`,
+    'Choose a directory of your own with --mount',
+  );
 }
 
 function openFuse(): number {
@@ -178,7 +201,7 @@ function refusal(errno: number, directory: string): MountError {
   if (errno !== ERRNO.EPERM) {
     const known = errnoName(errno);
     return new MountError(
-      known in ERRNO ? (known as ErrnoName) : 'EIO',
+      isErrnoName(known) ? known : 'EIO',
       `Cannot mount at "${directory}": the kernel answers ${known}`,
       errno === ERRNO.ENODEV ? 'Load FUSE as root with: modprobe fuse' : 'See mount(2)',
     );

@@ -113,6 +113,20 @@ describe('Reactor.defer()', () => {
     });
     expect(rounds).toBeLessThan(10);
   });
+
+  it('does work though the host is busy all the time', async () => {
+    let isDone = false;
+    event.signal();
+    await running(
+      (reactor) =>
+        reactor.defer(() => {
+          isDone = true;
+          reactor.stop();
+        }),
+      { fd: event.fd, untilDueNs: () => Nanoseconds(0) },
+    );
+    expect(isDone).toBe(true);
+  });
 });
 
 describe('Reactor.serve()', () => {

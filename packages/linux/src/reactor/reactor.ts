@@ -170,13 +170,16 @@ export class Reactor {
       if (servedAny) this.#lastServiceNs = nowNs;
       this.#runTimers(nowNs);
       const isSpinning = nowNs - this.#lastServiceNs < SPIN_NS && this.#source !== undefined;
+      let isHostDue: boolean;
       if (servedAny || isSpinning || this.#deferred.length > 0) {
-        if (this.#dispatch(0) || nowNs - startedNs > MAX_BUSY_NS) return;
+        isHostDue = this.#dispatch(0) || nowNs - startedNs > MAX_BUSY_NS;
       } else {
         const hostDueNs = this.#ranCallbacks ? Nanoseconds(0) : this.#host.untilDueNs();
-        if (this.#dispatch(this.#sleepMs(nowNs, hostDueNs)) || hostDueNs === 0) return;
+        isHostDue = this.#dispatch(this.#sleepMs(nowNs, hostDueNs)) || hostDueNs === 0;
       }
+      // Before the host has its turn: one that is always busy would keep it waiting for ever.
       this.#runDeferred();
+      if (isHostDue) return;
     }
   }
 

@@ -6,8 +6,8 @@
  */
 import { assert, type Nanoseconds } from '@usertrace/base';
 
-/** Timers waiting at once. Each belongs to some file, word or process, whose numbers are bounded far below. */
-const MAX_TIMERS = 262_144;
+/** Timers waiting at once. Who makes them for things of which programs decide how many there are keeps below it. */
+export const MAX_TIMERS = 262_144;
 
 const NOT_WAITING = -1;
 

@@ -50,14 +50,45 @@ const MAX_LOOKS = 20;
  * @param argument its third argument, an address
  */
 export function verifyCaller(tid: Tid, command: number, argument: bigint): CallerVerdict {
-  for (let looks = 0; looks < MAX_LOOKS; looks++) {
-    const call = readTaskSystemCall(tid);
-    if (call === 'running') continue;
-    if (call === 'unreadable') return 'unknown';
-    if (call === 'gone' || call === 'outside') return 'elsewhere';
-    const isSame =
-      BigInt.asUintN(32, call.args[1] ?? 0n) === BigInt(command >>> 0) && call.args[2] === argument;
-    return isSame ? 'verified' : 'elsewhere';
-  }
-  return 'unknown';
+  const call = waitedForCall(tid);
+  if (call === 'running' || call === 'unreadable') return 'unknown';
+  if (call === 'gone' || call === 'outside') return 'elsewhere';
+  const isSame =
+    BigInt.asUintN(32, call.args[1] ?? 0n) === BigInt(command >>> 0) && call.args[2] === argument;
+  return isSame ? 'verified' : 'elsewhere';
+}
+
+/** A write(2) or writev(2) that a task waits in. */
+export interface WriteCall {
+  /** Of its bytes, or of its vectors. */
+  readonly address: bigint;
+  /** Bytes of a write(2); 0 for a writev(2), whose vectors say it. */
+  readonly size: number;
+  /** Vectors of a writev(2). */
+  readonly vectorCount: number | undefined;
+}
+
+/** System calls of x86-64 (asm/unistd_64.h). Those of 32-bit programs have other numbers. */
+const WRITE = 1;
+const WRITEV = 20;
+
+/**
+ * Looks what a task is writing.
+ *
+ * @param tid a task that waits for the answer to a write
+ * @returns undefined when it is in another call, such as io_uring's, or cannot be looked at
+ */
+export function writeCallOf(tid: Tid): WriteCall | undefined {
+  const call = waitedForCall(tid);
+  if (typeof call === 'string') return undefined;
+  const [, address = 0n, size = 0n] = call.args;
+  if (call.number === WRITE) return { address, size: Number(size), vectorCount: undefined };
+  return call.number === WRITEV ? { address, size: 0, vectorCount: Number(size) } : undefined;
+}
+
+/** The system call that a task waits in, or is about to. */
+function waitedForCall(tid: Tid): ReturnType<typeof readTaskSystemCall> {
+  let call = readTaskSystemCall(tid);
+  for (let looks = 1; looks < MAX_LOOKS && call === 'running'; looks++) call = readTaskSystemCall(tid);
+  return call;
 }

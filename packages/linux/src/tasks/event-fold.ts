@@ -6,11 +6,16 @@
  *
  * The events name the real parent, which for clone(CLONE_PARENT) is not who called it: such a child inherits nothing.
  *
+ * After a search for what lost events told of, a thread may be unknown although it had registrations: it made a process
+ * and ended while we searched. Its child inherits what the search would have given it, had it come a little earlier
+ * (`UnknownThreads`).
+ *
  * One fold lives for one batch, which may come in parts (`take`), and changes no `KnownTask`.
  */
 import { assert, type Pid, type Tid } from '@usertrace/base';
 import type { ProcessEvent } from './connector-messages.ts';
 import type { KnownTask, KnownTasks, TaskHooks } from './known-tasks.ts';
+import type { ToldTasks } from './told-tasks.ts';
 
 /** A task that was made during the batch. */
 export interface Birth {
@@ -31,6 +36,12 @@ export interface Ending {
   readonly at: number;
 }
 
+/**
+ * What is thought of a thread that is unknown, of a process that is known: it has registered and inherited nothing
+ * (`strangers`), or, if it is none of those whose making was told of, it may have what the others have.
+ */
+export type UnknownThreads = 'strangers' | { readonly strangersAmong: ToldTasks };
+
 type Relative = KnownTask | Birth;
 
 const isBirth = (relative: Relative): relative is Birth => 'kind' in relative;
@@ -39,6 +50,7 @@ const isBirth = (relative: Relative): relative is Birth => 'kind' in relative;
 export class EventFold {
   readonly #known: KnownTasks;
   readonly #hooks: TaskHooks;
+  readonly #unknownThreads: UnknownThreads;
   readonly #steps: (Birth | Ending)[] = [];
   /** Births of which no event told that they are over. */
   readonly #born = new Map<Tid, Birth>();
@@ -49,10 +61,12 @@ export class EventFold {
   /**
    * @param known the tasks that are known when the batch begins
    * @param hooks asked whose children inherit anything
+   * @param unknownThreads `strangers` unless events were lost before this batch
    */
-  constructor(known: KnownTasks, hooks: TaskHooks) {
+  constructor(known: KnownTasks, hooks: TaskHooks, unknownThreads: UnknownThreads) {
     this.#known = known;
     this.#hooks = hooks;
+    this.#unknownThreads = unknownThreads;
   }
 
   /** Takes the events that come after those it was given before. */
@@ -89,12 +103,21 @@ export class EventFold {
    * Whose registrations a birth has.
    *
    * @param birth one that is not over
-   * @returns its parent; or, as that is over, the nearest ancestor that is not
+   * @returns its parent; or, as that is over, another thread of the same process, which shares them; or else the nearest
+   *   ancestor that is not
    */
-  static sourceOf(birth: Birth): KnownTask | Birth {
+  sourceOf(birth: Birth): KnownTask | Birth {
     let source = birth.parent;
-    while (isBirth(source) && source.isOver) source = source.parent;
+    while (isBirth(source) && source.isOver) {
+      const heir = source.pid === birth.pid ? this.#firstLiving(birth.pid) : birth;
+      source = heir === birth || heir === undefined ? source.parent : heir;
+    }
     return source;
+  }
+
+  #firstLiving(pid: Pid): Birth | undefined {
+    for (const birth of this.#bornOfProcess.get(pid) ?? []) if (!birth.isOver) return birth;
+    return undefined;
   }
 
   /** The image that a birth began with. */
@@ -109,7 +132,7 @@ export class EventFold {
     // It was found in /proc before the event came, after others had been lost.
     if (this.#relatives(tid).length > 0) return;
     // A new thread has the parent of its process, and which thread made it is not told: we take the leader.
-    const candidates = (tid as number) === pid ? this.#relatives(event.parentTid) : this.#membersOf(pid);
+    const candidates = (tid as number) === pid ? this.#makersOf(event) : this.#membersOf(pid);
     const parents = candidates.filter((parent) => isBirth(parent) || this.#hooks.hasInheritance(parent));
     const parent = parents.find((candidate) => (candidate.tid as number) === candidate.pid) ?? parents[0];
     if (parent === undefined) return;
@@ -136,6 +159,13 @@ export class EventFold {
       }
     }
     if (tasks.length > 0) this.#steps.push({ kind, tasks, at: this.#eventCount });
+  }
+
+  /** Who may have made a process: one task as a rule. */
+  #makersOf({ parentTid, parentPid }: ProcessEvent & { kind: 'fork' }): readonly Relative[] {
+    const makers = this.#relatives(parentTid);
+    if (makers.length > 0 || this.#unknownThreads === 'strangers') return makers;
+    return this.#unknownThreads.strangersAmong.has(parentTid) ? [] : this.#membersOf(parentPid);
   }
 
   /** The task of that id now, as a list of none or one. */

@@ -25,6 +25,8 @@ export class EventFollower {
   /** When the last drain began that lost nothing: all events before that have been seen. */
   #drainedAt: Nanoseconds;
   readonly #told = new ToldTasks();
+  /** Whether the events that come next happened during a search. */
+  #hasSearched = false;
 
   constructor(
     source: EventSource,
@@ -47,24 +49,36 @@ export class EventFollower {
    * @returns `incomplete` when events were lost: every known task has to be looked at
    */
   fetch(): 'complete' | 'incomplete' {
-    const fold = new EventFold(this.#known, this.#hooks);
+    if (this.#fetchOnce() === 'complete') return 'complete';
+    // What happened during the search.
+    this.#fetchOnce();
+    return 'incomplete';
+  }
+
+  #fetchOnce(): 'complete' | 'incomplete' {
+    const unknownThreads = this.#hasSearched ? { strangersAmong: this.#told } : 'strangers';
+    this.#hasSearched = false;
+    const fold = new EventFold(this.#known, this.#hooks, unknownThreads);
     const sights = new Map<Birth, TaskSight>();
     const isComplete = this.#collect(fold, sights);
     const steps = fold.steps();
     if (isComplete) {
-      this.#apply(steps, sights);
+      this.#apply(steps, fold, sights);
       return 'complete';
     }
     // Who ended may have made tasks that we were not told of: they are found first.
     this.#apply(
       steps.filter(({ kind }) => kind === 'birth'),
+      fold,
       sights,
     );
     // An event comes a little after its instant, and start times are in whole ticks: one more covers both.
     this.#search.findMadeSince(this.#port.ticksAt(this.#drainedAt) - 1, this.#told);
     this.#drainedAt = this.#port.now();
+    this.#hasSearched = true;
     this.#apply(
       steps.filter(({ kind }) => kind !== 'birth'),
+      fold,
       sights,
     );
     return 'incomplete';
@@ -104,14 +118,14 @@ export class EventFollower {
     return isOther(sight.image, image) ? 'ended' : { ...sight, image };
   }
 
-  #apply(steps: readonly (Birth | Ending)[], sights: ReadonlyMap<Birth, TaskSight>): void {
+  #apply(steps: readonly (Birth | Ending)[], fold: EventFold, sights: ReadonlyMap<Birth, TaskSight>): void {
     const born = new Map<Birth, KnownTask | undefined>();
     for (const step of steps) {
       if (step.kind !== 'birth') {
         for (const task of step.tasks) this.#hooks.ended(task, step.kind);
         continue;
       }
-      const source = EventFold.sourceOf(step);
+      const source = fold.sourceOf(step);
       const parent = 'kind' in source ? born.get(source) : source;
       const sight = sights.get(step);
       if (parent !== undefined && sight !== undefined)

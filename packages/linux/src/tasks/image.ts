@@ -8,6 +8,11 @@
  * Where they are not random enough, for 32-bit programs and with randomization off (personality(2),
  * ADDR_NO_RANDOMIZE: debuggers do that), there is none: another image could have the same. The 16 random bytes that
  * AT_RANDOM of getauxval(3) points to would tell, but they lie in a page that the task may take away.
+ *
+ * The process connector makes up for that: it tells who made whom, and `TaskStat.hasExeced` whether a child still has the
+ * memory it was made with. Without it the children of such programs inherit nothing. That a child has not execed says
+ * that it has its maker's memory, but not who that was, when it was adopted (PR_SET_CHILD_SUBREAPER shows nowhere): it
+ * may be another run of the same program, with the same addresses, that registered nothing.
  */
 import type { Tid } from '@usertrace/base';
 import { type MemoryLayout, readTaskFile } from './procfs.ts';

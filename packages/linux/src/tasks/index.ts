@@ -1,4 +1,4 @@
-export { type CallerVerdict, perfmonCapable, verifyCaller } from './caller.ts';
+export { type CallerVerdict, perfmonCapable, verifyCaller, type WriteCall, writeCallOf } from './caller.ts';
 export {
   adoptProcessConnector,
   type ConnectorBatch,

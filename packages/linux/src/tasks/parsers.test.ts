@@ -30,6 +30,7 @@ describe('parseTaskStat()', () => {
       command: 'cat',
       state: 'R',
       parentPid: 8422,
+      hasExeced: true,
       startTicks: 212951,
       memory: {
         addresses:

@@ -14,6 +14,8 @@ export interface TaskSight {
   readonly parentPid: Pid;
   /** The fingerprint of its program image; undefined when it cannot be known. */
   readonly image: string | undefined;
+  /** Whether it has execed since it was made. It is said of the memory that was opened before the look, or sooner. */
+  readonly hasExeced: boolean;
 }
 
 /** What the tracker asks the system. */
@@ -53,9 +55,6 @@ export interface TaskSink {
   /**
    * A task that has registered something made another. Afterwards the child has an address space, unless a limit
    * forbids; also when its memory cannot be opened any more, because it may have left children.
-   */
-  /**
-   * A task made another.
    *
    * @param isStillChild to be asked after the child's memory was opened: whether that is the memory it was made with,
    *   and not that of another image by now

@@ -35,12 +35,8 @@ const page = Buffer.alloc(MAX_FILE_BYTES);
  */
 export function readTaskFile(path: string, offset: number, size: number): Buffer | Absence {
   assert(size <= MAX_FILE_BYTES, 'files of tasks are read in pieces');
-  const fd = openDescriptor(path, O.RDONLY);
-  if (fd < 0) return fd === -ERRNO.ENOENT || fd === -ERRNO.ESRCH ? 'gone' : 'unreadable';
-  const count = readDescriptorAt(fd, page, size, offset);
-  closeDescriptor(fd);
-  if (count < 0) return count === -ERRNO.ESRCH ? 'gone' : 'unreadable';
-  return page.subarray(0, count);
+  const answer = readOpened(path, (fd) => readDescriptorAt(fd, page, size, offset));
+  return typeof answer === 'string' ? answer : page.subarray(0, answer);
 }
 
 /**
@@ -50,20 +46,33 @@ export function readTaskFile(path: string, offset: number, size: number): Buffer
  * @returns its bytes, as far as MAX_TEXT_BYTES, or why there are none
  */
 function readWholeTaskFile(path: string): Buffer | Absence {
-  const fd = openDescriptor(path, O.RDONLY);
-  if (fd < 0) return fd === -ERRNO.ENOENT || fd === -ERRNO.ESRCH ? 'gone' : 'unreadable';
   const pieces: Buffer[] = [];
-  let length = 0;
-  let count = 0;
-  while (length < MAX_TEXT_BYTES) {
-    count = readDescriptorAt(fd, page, MAX_FILE_BYTES, length);
-    if (count <= 0) break;
-    pieces.push(Buffer.from(page.subarray(0, count)));
-    length += count;
-  }
-  closeDescriptor(fd);
-  if (count < 0) return count === -ERRNO.ESRCH ? 'gone' : 'unreadable';
-  return Buffer.concat(pieces);
+  const answer = readOpened(path, (fd) => {
+    let length = 0;
+    while (length < MAX_TEXT_BYTES) {
+      const count = readDescriptorAt(fd, page, MAX_FILE_BYTES, length);
+      if (count <= 0) return count;
+      pieces.push(Buffer.from(page.subarray(0, count)));
+      length += count;
+    }
+    return length;
+  });
+  return typeof answer === 'string' ? answer : Buffer.concat(pieces);
+}
+
+/**
+ * Opens a file for as long as it is read.
+ *
+ * @param path the file
+ * @param read answers a size in bytes, or a negative error number
+ * @returns what `read` answered, or why there is nothing
+ */
+function readOpened(path: string, read: (fd: number) => number): number | Absence {
+  const fd = openDescriptor(path, O.RDONLY);
+  const answer = fd < 0 ? fd : read(fd);
+  if (fd >= 0) closeDescriptor(fd);
+  if (answer >= 0) return answer;
+  return answer === -ERRNO.ENOENT || answer === -ERRNO.ESRCH ? 'gone' : 'unreadable';
 }
 
 /** What `stat` says. */
@@ -74,6 +83,11 @@ export interface TaskStat {
   readonly state: string;
   /** The process that is its parent now. */
   readonly parentPid: Pid;
+  /**
+   * Whether it has execed since it was made. exec says so while /proc/TID/mem cannot be opened, so memory that was
+   * opened before a look that answers `false` is the one that the task was made with.
+   */
+  readonly hasExeced: boolean;
   /** When it was made, in ticks (1/100 s) since the system started. With the tid it names one task for ever. */
   readonly startTicks: number;
   /** `none`: it has no memory (any more); `hidden`: it has, and we may not see more (ptrace(2), access mode read). */
@@ -90,7 +104,9 @@ export interface MemoryLayout {
 
 /** The first of these follows the command's closing parenthesis; the numbers are those of proc(5). */
 const FIRST_FIELD = 3;
-const FIELD = { state: 3, ppid: 4, starttime: 22, startcode: 26, startstack: 28 } as const;
+const FIELD = { state: 3, ppid: 4, flags: 9, starttime: 22, startcode: 26, startstack: 28 } as const;
+/** PF_FORKNOEXEC of the task's flags. Documented nowhere else than in linux/sched.h; a test holds it against this kernel. */
+const FORKED_WITHOUT_EXEC = 0x40;
 const LAYOUT_FIELDS = [26, 27, 28, 45, 46, 47] as const;
 
 /**
@@ -122,6 +138,7 @@ export function parseTaskStat(bytes: Buffer): TaskStat {
     command: bytes.toString('utf8', commandStart, commandEnd),
     state: field(FIELD.state),
     parentPid: Pid(Number(field(FIELD.ppid))),
+    hasExeced: (Number(field(FIELD.flags)) & FORKED_WITHOUT_EXEC) === 0,
     startTicks: Number(field(FIELD.starttime)),
     memory:
       startCode === '0' && stack === 0

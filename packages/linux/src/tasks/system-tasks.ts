@@ -46,10 +46,10 @@ export class SystemTasks implements TaskPort {
   look(tid: Tid): TaskSight | Absence {
     const stat = readTaskStat(tid);
     if (typeof stat === 'string') return stat;
-    const { startTicks, parentPid, memory, state } = stat;
+    const { startTicks, parentPid, hasExeced, memory, state } = stat;
     if (memory === 'none' || state === 'Z' || state === 'X') return 'gone';
     const image = memory === 'hidden' ? undefined : imageFingerprint(tid, memory);
-    return { startTicks, parentPid, image };
+    return { startTicks, parentPid, image, hasExeced };
   }
 
   processOf(tid: Tid): Pid | Absence {

@@ -1,174 +1,44 @@
 /** The tracker on this machine: a C program makes processes in every way there is, and the tracker is to follow. */
-import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { createInterface } from 'node:readline';
+import { spawn, spawnSync } from 'node:child_process';
 import { Tid } from '@usertrace/base';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { checked, libc } from '../bindings.ts';
 import { Reactor } from '../reactor/reactor.ts';
 import { perfmonCapable, verifyCaller } from './caller.ts';
 import { openProcessConnector, ProcessConnector } from './connector.ts';
-import { readTaskCommand, readTaskStat, readTaskStatus } from './procfs.ts';
+import { compileProgram, hasCompiler, Maker, removeProgram } from './maker.sim.ts';
+import { readTaskCommand, readTaskStat, readTaskStatus, readTaskSystemCall } from './procfs.ts';
 import type { TaskSink } from './port.ts';
 import { SystemTasks } from './system-tasks.ts';
 import { TaskTracker } from './tracker.ts';
 
-const hasCompiler = spawnSync('cc', ['--version']).status === 0;
 const hasSetarch = spawnSync('setarch', ['--addr-no-randomize', 'true']).status === 0;
 const connectorOrReason = openProcessConnector();
 const connectorRefusal = connectorOrReason instanceof ProcessConnector ? undefined : connectorOrReason.reason;
 if (connectorOrReason instanceof ProcessConnector) connectorOrReason.close();
 
-/** Each line on its input is one thing to do; each line on its output the ids of the tasks that it made. */
-const PROGRAM = String.raw`
-#define _GNU_SOURCE
-#include <pthread.h>
-#include <sched.h>
-#include <signal.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/mman.h>
-#include <sys/prctl.h>
-#include <sys/syscall.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
-static char *self;
-static int answer[2];
-
-static void rest(void) { for (;;) pause(); }
-static int cloned(void *unused) { (void)unused; rest(); return 0; }
-static void *thread(void *what)
-{
-	int32_t tid = syscall(SYS_gettid);
-	if (what && write(answer[1], &tid, 4)) execl(self, self, "again", NULL);
-	if (write(answer[1], &tid, 4)) rest();
-	return NULL;
-}
-static int32_t start_thread(void *(*body)(void *), void *what)
-{
-	pthread_t handle;
-	int32_t tid = 0;
-	pthread_create(&handle, NULL, body, what);
-	return read(answer[0], &tid, 4) == 4 ? tid : 0;
-}
-static void *wait_in_call(void *unused)
-{
-	int32_t tid = syscall(SYS_gettid);
-	int empty[2];
-	(void)unused;
-	if (pipe(empty) || !write(answer[1], &tid, 4)) return NULL;
-	/* Waits for ever; ioctl(fd, command, argument) has its arguments in the same places. */
-	return (void *)syscall(SYS_read, empty[0], 0xc0de4321, 0x5678);
-}
-
-int main(int argc, char **argv)
-{
-	char line[64];
-	pid_t last = 0;
-	self = argv[0];
-	if (pipe(answer)) return 1;
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	if (argc > 1) printf("%d\n", getpid());
-	fflush(stdout);
-	while (fgets(line, sizeof line, stdin)) {
-		int count = 1;
-		pid_t pid = 0;
-		if (!strcmp(line, "hello\n")) pid = getpid();
-		else if (!strcmp(line, "fork\n")) { if (!(pid = fork())) rest(); }
-		else if (!strcmp(line, "spawn\n")) { if (!(pid = vfork())) { execl("/bin/sleep", "sleep", "1000", NULL); _exit(1); } }
-		else if (!strcmp(line, "clone\n")) {
-			char *stack = mmap(NULL, 65536, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-			pid = clone(cloned, stack + 65536, CLONE_VM | SIGCHLD, NULL);
-		} else if (!strcmp(line, "thread\n")) pid = start_thread(thread, NULL);
-		else if (!strcmp(line, "exec\n")) { start_thread(thread, "exec"); rest(); }
-		else if (!strcmp(line, "wait\n")) pid = start_thread(wait_in_call, NULL);
-		else if (!strcmp(line, "daemon\n")) {
-			if (!(pid = fork())) {
-				int32_t grandchild = fork();
-				if (!grandchild) rest();
-				_exit(write(answer[1], &grandchild, 4) != 4);
-			}
-			waitpid(pid, NULL, 0);
-			if (read(answer[0], &pid, 4) != 4) return 1;
-		} else if (!strcmp(line, "kill\n")) { kill(last, SIGKILL); waitpid(last, NULL, 0); pid = last; }
-		else if (sscanf(line, "bomb %d", &count) == 1) {
-			for (int i = 0; i < count; i++) { if (!(pid = fork())) rest(); printf("%d ", pid); }
-			printf("\n");
-			fflush(stdout);
-			continue;
-		}
-		last = pid;
-		printf("%d\n", pid);
-		fflush(stdout);
-	}
-	signal(SIGTERM, SIG_IGN);
-	kill(0, SIGTERM);
-	return 0;
-}
-`;
-
-let folder = '';
-let program = '';
-
 beforeAll(() => {
-  if (!hasCompiler) return;
-  folder = mkdtempSync(join(tmpdir(), 'usertrace-tasks-'));
-  program = join(folder, 'maker');
-  writeFileSync(`${program}.c`, PROGRAM);
-  execFileSync('cc', ['-O1', '-pthread', '-o', program, `${program}.c`]);
+  if (hasCompiler) compileProgram();
 });
 
-afterAll(() => {
-  if (folder !== '') rmSync(folder, { recursive: true });
-});
+afterAll(removeProgram);
 
-/** The program, run. */
-class Maker {
-  readonly process: ChildProcess;
-  readonly tid: Tid;
-  readonly #lines: AsyncIterator<string>;
-
-  /** @param command the program, and what is to start it */
-  constructor(command: readonly string[] = [program]) {
-    // In a group of its own, so that it can end its children with itself.
-    const [file = program, ...args] = command;
-    this.process = spawn(file, args, { stdio: ['pipe', 'pipe', 'inherit'], detached: true });
-    this.tid = Tid(this.process.pid!);
-    this.#lines = createInterface(this.process.stdout!)[Symbol.asyncIterator]();
-  }
-
-  async make(what: string): Promise<Tid[]> {
-    this.process.stdin!.write(`${what}\n`);
-    const { value } = await this.#lines.next();
-    return String(value)
-      .trim()
-      .split(' ')
-      .map((tid) => Tid(Number(tid)));
-  }
-
-  async makeOne(what: string): Promise<Tid> {
-    const [tid] = await this.make(what);
-    return tid!;
-  }
-
-  end(): void {
-    process.kill(-this.process.pid!, 'SIGKILL');
-  }
+/** Waits for something that must happen; the test's deadline ends it. */
+async function until(hasHappened: () => boolean): Promise<void> {
+  while (!hasHappened()) await new Promise(setImmediate);
 }
 
 class Sink implements TaskSink {
   readonly spaces = new Map<Tid, object>();
+  /** Those whose memory was that of the parent. */
+  readonly written = new Set<Tid>();
   onExit: ((tid: Tid) => void) | undefined;
 
   hasAddressSpace(tid: Tid): boolean {
     return this.spaces.has(tid);
   }
-  taskForked(parent: Tid, child: Tid, sharesMemory: boolean): void {
+  taskForked(parent: Tid, child: Tid, sharesMemory: boolean, isStillChild: () => boolean): void {
+    if (isStillChild()) this.written.add(child);
     this.spaces.set(child, sharesMemory ? this.spaces.get(parent)! : {});
   }
   taskExeced(tid: Tid): void {
@@ -324,11 +194,12 @@ for (const { name, isConnected, refusal } of MODES) {
       'without randomization, follows a fork and an exec by events only, and invents nothing without',
       async () => {
         maker.end();
-        maker = new Maker(['setarch', '--addr-no-randomize', program]);
+        maker = new Maker('setarch', '--addr-no-randomize');
         await register();
         const child = await maker.makeOne('fork');
         tracker.catchUp();
         expect([...sink.spaces.keys()]).toEqual(isConnected ? [maker.tid, child] : [maker.tid]);
+        expect([...sink.written]).toEqual(isConnected ? [child] : []);
         if (!isConnected) return;
         await maker.make('exec');
         tracker.catchUp();
@@ -343,13 +214,24 @@ describe.skipIf(!hasCompiler)('verifyCaller()', () => {
     const maker = new Maker();
     const waiting = await maker.makeOne('wait');
     // It tells its id just before it makes the call.
-    while (verifyCaller(waiting, 0xc0de_4321, 0x5678n) !== 'verified') await new Promise(setImmediate);
+    await until(() => verifyCaller(waiting, 0xc0de_4321, 0x5678n) === 'verified');
     expect(verifyCaller(waiting, 0xc0de_4321, 0x5679n)).toBe('elsewhere');
     expect(verifyCaller(waiting, 0xc0de_4322, 0x5678n)).toBe('elsewhere');
-    expect(verifyCaller(maker.tid, 0xc0de_4321, 0x5678n)).toBe('elsewhere');
+    // It may still run, having just told the other's id.
+    await until(() => verifyCaller(maker.tid, 0xc0de_4321, 0x5678n) === 'elsewhere');
     maker.end();
     await new Promise((resolve) => maker.process.once('exit', resolve));
     expect(verifyCaller(waiting, 0xc0de_4321, 0x5678n)).toBe('elsewhere');
+  });
+
+  it('says that it cannot know of a task that is busy, and not that it is another', async () => {
+    const maker = new Maker();
+    const busy = await maker.makeOne('busy');
+    // It tells its id in a call.
+    await until(() => readTaskSystemCall(busy) === 'running');
+    for (let times = 0; times < 100; times++)
+      expect(verifyCaller(busy, 0xc0de_4321, 0x5678n)).toBe('unknown');
+    maker.end();
   });
 });
 
@@ -382,6 +264,16 @@ describe('readTaskStat(), readTaskStatus() and readTaskCommand()', () => {
     });
     expect(readTaskStatus(tid)).toMatchObject({ pid: process.pid, effectiveUid: process.geteuid?.() });
     expect(readTaskCommand(tid)).toMatchObject({ command: expect.any(String) });
+  });
+
+  it.skipIf(!hasCompiler)('say who has execed since it was made', async () => {
+    const maker = new Maker();
+    await maker.make('hello');
+    expect(readTaskStat(maker.tid)).toMatchObject({ hasExeced: true });
+    expect(readTaskStat(await maker.makeOne('fork'))).toMatchObject({ hasExeced: false });
+    expect(readTaskStat(await maker.makeOne('thread'))).toMatchObject({ hasExeced: false });
+    expect(readTaskStat(await maker.makeOne('spawn'))).toMatchObject({ hasExeced: true });
+    maker.end();
   });
 
   it('say that a task is gone', () => {

@@ -153,7 +153,7 @@ export class TaskTracker {
     if (!this.#hasInheritance(parent) || this.#known.isFull || this.#known.get(tid) !== undefined)
       return undefined;
     const isSharing = parent.pid === pid || this.#isSharing(parent, tid);
-    this.#sink.taskForked(parent.tid, tid, isSharing, () => this.#isSame(tid, sight));
+    this.#sink.taskForked(parent.tid, tid, isSharing, () => this.#isAsMade(tid, sight));
     // The sink has limits of its own.
     if (!this.#sink.hasAddressSpace(tid)) return undefined;
     const { registrations } = parent;
@@ -163,11 +163,12 @@ export class TaskTracker {
     return child;
   }
 
-  /** Whether a task surely is what was seen before. An image never comes back, so in between it was that, too. */
-  #isSame(tid: Tid, formerSight: TaskSight): boolean {
+  /** Whether a new task surely has the memory it was made with, as it had when it was seen before. */
+  #isAsMade(tid: Tid, formerSight: TaskSight): boolean {
     const sight = this.#port.look(tid);
-    if (typeof sight === 'string' || formerSight.image === undefined) return false;
-    return sight.startTicks === formerSight.startTicks && sight.image === formerSight.image;
+    if (typeof sight === 'string' || sight.startTicks !== formerSight.startTicks) return false;
+    // Kernels that do not say whether it has execed say it always has. An image never comes back.
+    return !sight.hasExeced || (formerSight.image !== undefined && sight.image === formerSight.image);
   }
 
   /** Whether a new process uses the memory of the task that made it: this one, or, if it has gone on, its sharers. */

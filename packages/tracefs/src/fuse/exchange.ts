@@ -84,7 +84,7 @@ export class Exchange implements ReplySender {
   /** Keeps a reply that its node did not give before it returned. */
   keepIfWaiting(reply: FuseReply<never>): void {
     if (reply.isAnswered) return;
-    if (this.#waiting.size >= MAX_WAITING_REPLIES) reply.fail('EAGAIN');
+    if (this.#waiting.size >= MAX_WAITING_REPLIES) reply.giveUp('EAGAIN');
     else this.#waiting.set(uniqueNumber(reply), reply);
   }
 

@@ -4,7 +4,7 @@
 
 import { FUSE_OPCODE, FUSE_SIZE } from '@usertrace/abi';
 import { errnoName } from '@usertrace/base';
-import type { DirectoryNode } from '../node.ts';
+import type { DirectoryNode, FileNode, OpenFile, TreeNode } from '../node.ts';
 import { REPLY_BUFFER_BYTES, REQUEST_BUFFER_BYTES } from './exchange.ts';
 import { FuseSession } from './session.ts';
 
@@ -39,6 +39,32 @@ export function body(fields: BodyFields, tail: Uint8Array = new Uint8Array(0)): 
 export function nameBytes(name: string): Uint8Array {
   return Buffer.from(`${name}\0`, 'latin1');
 }
+
+/** A directory of nodes; its listing shows `names`. */
+export function fakeDirectory(
+  children: Record<string, TreeNode>,
+  names = Object.keys(children),
+): DirectoryNode {
+  return {
+    kind: 'directory',
+    mode: 0o750,
+    child: (name) => children[name],
+    *entries() {
+      for (const name of names) yield { name, kind: children[name]?.kind ?? 'directory' };
+    },
+  };
+}
+
+/** A file that opens as the given open file. */
+export function fakeFile(open: OpenFile, access: FileNode['access'] = 'text'): FileNode {
+  return { kind: 'file', mode: 0o640, access, open: () => open };
+}
+
+/** The body of an OPEN or OPENDIR for reading. */
+export const OPEN_READ_ONLY: Uint8Array = body([
+  [4, 0],
+  [4, 0],
+]);
 
 export class FakeKernel {
   readonly session: FuseSession;
@@ -127,14 +153,15 @@ export class FakeKernel {
     return { nodeId, handle: Number(view.getBigUint64(0, true)), openFlags: view.getUint32(8, true) };
   }
 
-  sendRead(file: { nodeId: number; handle: number }, offset: number, size: number): number {
+  /** @param flags those that the open file has now */
+  sendRead(file: { nodeId: number; handle: number }, offset: number, size: number, flags = 0): number {
     const fields: BodyFields = [
       [8, file.handle],
       [8, offset],
       [4, size],
       [4, 0],
       [8, 0],
-      [4, 0],
+      [4, flags],
       [4, 0],
     ];
     return this.send(FUSE_OPCODE.READ, file.nodeId, body(fields));

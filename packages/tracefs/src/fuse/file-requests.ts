@@ -10,11 +10,14 @@ import {
   FUSE_POLL_SCHEDULE_NOTIFY,
   FUSE_SIZE,
 } from '@usertrace/abi';
+import { Uid } from '@usertrace/base';
 import type { FileNode, OpenFile, OpenMode } from '../node.ts';
+import { UserShares } from '../user-shares.ts';
 import { type Exchange, MAX_TRANSFER_BYTES } from './exchange.ts';
+import type { TreeOwner } from './node-requests.ts';
 import type { NodeTable } from './node-table.ts';
 
-/** Open files of one mount; beyond it opening answers ENFILE. */
+/** Open files of one mount, shared by its users; who has no share left gets ENFILE. */
 const MAX_OPEN_FILES = 65_536;
 
 const O_ACCMODE = 0o3;
@@ -29,7 +32,7 @@ const POLLRDNORM = 0x40;
 const POLLWRNORM = 0x100;
 
 const OPEN_FLAGS: Record<FileNode['access'], number> = {
-  // Not direct: a direct writev(2) is one request a vector, and an event must arrive whole.
+  // Not direct: a direct writev(2) of more than 256 vectors is several requests, and an event must arrive whole.
   stream: FUSE_OPEN_FLAG.STREAM | FUSE_OPEN_FLAG.NONSEEKABLE | FUSE_OPEN_FLAG.NOFLUSH,
   text: FUSE_OPEN_FLAG.DIRECT_IO | FUSE_OPEN_FLAG.NOFLUSH,
   pipe:
@@ -38,7 +41,11 @@ const OPEN_FLAGS: Record<FileNode['access'], number> = {
 
 interface OpenEntry {
   readonly file: OpenFile;
+  /** Who opened it, and has it on the account. */
+  readonly uid: Uid;
   readonly access: FileNode['access'];
+  /** Opened with O_APPEND: see `openFlags`. */
+  readonly isAppended: boolean;
   /** Where the rest of a write would begin that was longer than one request; 0 when none is expected. */
   restStart: number;
 }
@@ -50,16 +57,19 @@ export class FileRequests {
   readonly #exchange: Exchange;
   readonly #nodes: NodeTable;
   readonly #openFiles = new Map<number, OpenEntry>();
+  readonly #shares: UserShares;
   #unusedHandle = 1;
   #isClosed = false;
 
   /**
    * @param exchange has the requests, and takes the answers
    * @param nodes what the kernel knows of the tree
+   * @param owner whose the tree is
    */
-  constructor(exchange: Exchange, nodes: NodeTable) {
+  constructor(exchange: Exchange, nodes: NodeTable, owner: TreeOwner) {
     this.#exchange = exchange;
     this.#nodes = nodes;
+    this.#shares = new UserShares(MAX_OPEN_FILES, Uid(owner.uid));
   }
 
   /** How many files are open. */
@@ -78,20 +88,29 @@ export class FileRequests {
     const { request } = this.#exchange;
     const node = this.#nodes.node(request.nodeId);
     if (node?.kind !== 'file' || request.bodyLength < FUSE_SIZE.openIn) return this.#exchange.fail('EIO');
-    if (this.#openFiles.size >= MAX_OPEN_FILES) return this.#exchange.fail('ENFILE');
-    const file = node.open(this.#exchange.caller(), openMode(request.u32(0)));
-    if (typeof file === 'string') return this.#exchange.fail(file);
+    const caller = this.#exchange.caller();
+    const { uid } = caller;
+    if (!this.#shares.take(uid)) return this.#exchange.fail('ENFILE');
+    const mode = openMode(request.u32(0));
+    const file = node.open(caller, mode);
+    if (typeof file === 'string') {
+      this.#shares.giveBack(uid);
+      return this.#exchange.fail(file);
+    }
     const handle = this.#unusedHandle++;
-    this.#openFiles.set(handle, { file, access: node.access, restStart: 0 });
-    this.#exchange.answer(encodeOpenOut(handle, OPEN_FLAGS[node.access]));
+    this.#openFiles.set(handle, { file, uid, access: node.access, isAppended: mode.append, restStart: 0 });
+    this.#exchange.answer(encodeOpenOut(handle, openFlags(node.access, mode)));
   }
 
   release(): void {
     if (this.#exchange.request.bodyLength < FUSE_SIZE.releaseIn) return this.#exchange.fail('EIO');
     const handle = this.#exchange.request.u64(0);
     const entry = this.#openFiles.get(handle);
-    this.#openFiles.delete(handle);
-    entry?.file.release();
+    if (entry !== undefined) {
+      this.#openFiles.delete(handle);
+      this.#shares.giveBack(entry.uid);
+      entry.file.release();
+    }
     this.#exchange.answer(new Uint8Array(0));
   }
 
@@ -102,7 +121,8 @@ export class FileRequests {
     if (entry?.file.read === undefined) return this.#exchange.fail('EINVAL');
     const size = Math.min(request.u32(16), MAX_TRANSFER_BYTES);
     const reply = this.#exchange.reply((bytes: Uint8Array) => bytes.subarray(0, size));
-    entry.file.read(this.#exchange.caller(), request.u64(8), size, reply);
+    const isNonBlocking = (request.u32(32) & O_NONBLOCK) !== 0;
+    entry.file.read(this.#exchange.caller(), request.u64(8), size, reply, isNonBlocking);
     this.#exchange.keepIfWaiting(reply);
   }
 
@@ -115,10 +135,14 @@ export class FileRequests {
     if (size !== request.bodyLength - FUSE_SIZE.writeIn) return this.#exchange.fail('EIO');
     const offset = request.u64(8);
     if (entry.access === 'stream') {
-      // A write beyond the largest transfer goes on in further requests. The first one decided about it all. Any other
-      // offset is O_APPEND's, and means nothing.
-      const isRest = offset > 0 && offset === entry.restStart;
-      entry.restStart = (offset % PAGE_BYTES) + size >= MAX_TRANSFER_BYTES ? offset + size : 0;
+      // A write goes on in further requests beyond the largest transfer, and, since Linux 6.16, at a page of the writer's
+      // that is not in memory. The first one decided about it all. With O_APPEND, which fcntl(2) may have set, other
+      // offsets mean nothing.
+      const isAppended = entry.isAppended || (request.u32(32) & O_APPEND) !== 0;
+      const isRest = offset > 0 && (!isAppended || offset === entry.restStart);
+      // What is written directly is cut at the end of a page of the writer's, whichever that is.
+      const startInPage = entry.isAppended ? PAGE_BYTES : offset % PAGE_BYTES;
+      entry.restStart = startInPage + size >= MAX_TRANSFER_BYTES ? offset + size : 0;
       if (isRest) return this.#exchange.answer(this.#exchange.encodeWriteOut(size));
     } else this.#exchange.port.beforeRequest();
     const reply = this.#exchange.reply(this.#exchange.encodeWriteOut);
@@ -157,7 +181,7 @@ export class FileRequests {
       (isReadable ? POLLIN | POLLRDNORM : 0) | (file.write === undefined ? 0 : POLLOUT | POLLWRNORM),
       true,
     );
-    if (!isReadable && (request.u32(16) & FUSE_POLL_SCHEDULE_NOTIFY) !== 0) {
+    if ((request.u32(16) & FUSE_POLL_SCHEDULE_NOTIFY) !== 0) {
       const pollHandle = request.bigU64(8);
       file.onReadable?.(() => {
         if (!this.#isClosed) this.#exchange.wakePollers(pollHandle);
@@ -170,6 +194,14 @@ export class FileRequests {
   #openFile(): OpenEntry | undefined {
     return this.#openFiles.get(this.#exchange.request.u64(0));
   }
+}
+
+/**
+ * With O_APPEND the kernel counts an offset up, and cuts what it does not write directly at each page of the file: it
+ * would tear the events that lie across one.
+ */
+function openFlags(access: FileNode['access'], mode: OpenMode): number {
+  return OPEN_FLAGS[access] | (access === 'stream' && mode.append ? FUSE_OPEN_FLAG.DIRECT_IO : 0);
 }
 
 function openMode(flags: number): OpenMode {

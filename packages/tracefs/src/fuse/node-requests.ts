@@ -11,16 +11,22 @@ import {
   FUSE_SIZE,
   type FuseAttributes,
 } from '@usertrace/abi';
+import { Uid } from '@usertrace/base';
 import type { DirectoryNode, TreeNode } from '../node.ts';
+import { UserShares } from '../user-shares.ts';
 import { DirectoryListing } from './directory-listing.ts';
 import { type Exchange, MAX_TRANSFER_BYTES } from './exchange.ts';
 import { type NodeTable, ROOT_NODE_ID } from './node-table.ts';
 
-/** Open directories of one mount; beyond it opening answers ENFILE. */
-const MAX_OPEN_DIRECTORIES = 65_536;
+/**
+ * Open directories of one mount and the names that their listings hold, about 40 bytes each, shared by its users. Who
+ * has no share left gets ENFILE for opening one and ENOMEM for listing it.
+ */
+const MAX_LISTED = 4_194_304;
 
 const S_IFDIR = 0o040000;
 const S_IFREG = 0o100000;
+const S_IFMT = 0o170000;
 
 /** Who owns the tree's nodes unless chown(2) says otherwise. */
 export interface TreeOwner {
@@ -36,6 +42,7 @@ export class NodeRequests {
   readonly #owner: TreeOwner;
   readonly #madeAtS: number = Math.floor(Date.now() / 1000);
   readonly #openDirectories = new Map<number, DirectoryListing>();
+  readonly #shares: UserShares;
   #unusedHandle = 1;
 
   /**
@@ -47,9 +54,12 @@ export class NodeRequests {
     this.#exchange = exchange;
     this.#nodes = nodes;
     this.#owner = owner;
+    this.#shares = new UserShares(MAX_LISTED, Uid(owner.uid));
   }
 
+  /** Lets go of every open directory. */
   close(): void {
+    for (const listing of this.#openDirectories.values()) listing.release();
     this.#openDirectories.clear();
   }
 
@@ -86,9 +96,11 @@ export class NodeRequests {
   openDirectory(): void {
     const directory = this.#directory();
     if (directory === undefined) return this.#exchange.fail('ENOTDIR');
-    if (this.#openDirectories.size >= MAX_OPEN_DIRECTORIES) return this.#exchange.fail('ENFILE');
+    const { uid } = this.#exchange.caller();
+    if (!this.#shares.take(uid)) return this.#exchange.fail('ENFILE');
     const handle = this.#unusedHandle++;
-    this.#openDirectories.set(handle, new DirectoryListing(directory, (node) => this.#nodes.inode(node)));
+    const listing = new DirectoryListing(directory, uid, this.#shares, (node) => this.#nodes.inode(node));
+    this.#openDirectories.set(handle, listing);
     this.#exchange.answer(encodeOpenOut(handle, 0));
   }
 
@@ -98,14 +110,30 @@ export class NodeRequests {
     const listing = this.#openDirectories.get(request.u64(0));
     if (listing === undefined) return this.#exchange.fail('EIO');
     const entries = listing.read(request.u64(8), Math.min(request.u32(16), MAX_TRANSFER_BYTES));
-    if (entries === 'EIO') this.#exchange.fail(entries);
+    if (typeof entries === 'string') this.#exchange.fail(entries);
     else this.#exchange.answer(entries);
   }
 
   releaseDirectory(): void {
-    if (this.#exchange.request.bodyLength >= FUSE_SIZE.releaseIn)
-      this.#openDirectories.delete(this.#exchange.request.u64(0));
+    if (this.#exchange.request.bodyLength >= FUSE_SIZE.releaseIn) {
+      const handle = this.#exchange.request.u64(0);
+      this.#openDirectories.get(handle)?.release();
+      this.#openDirectories.delete(handle);
+    }
     this.#exchange.answer(new Uint8Array(0));
+  }
+
+  /** Files come and go by themselves: what a tracefs says to creat(2), and to mknod(2) of a regular file. */
+  createFile(): void {
+    this.#exchange.fail('EACCES');
+  }
+
+  /** See `createFile`; other kinds of nodes are not to be had, which is EPERM. */
+  makeNode(): void {
+    const { request } = this.#exchange;
+    if (request.bodyLength < FUSE_SIZE.makeNodeIn) return this.#exchange.fail('EIO');
+    const type = request.u32(0) & S_IFMT;
+    this.#exchange.fail(type === S_IFREG || type === 0 ? 'EACCES' : 'EPERM');
   }
 
   makeDirectory(): void {
@@ -154,7 +182,8 @@ export class NodeRequests {
     return {
       inode: this.#nodes.inode(node),
       mode: (isDirectory ? S_IFDIR : S_IFREG) | permissions,
-      hardLinks: isDirectory ? 2 : 1,
+      // Of a directory it says "not counted": with 2, find(1) would take it for one without directories inside.
+      hardLinks: 1,
       uid: uid ?? this.#owner.uid,
       gid: gid ?? this.#owner.gid,
       timeS: this.#madeAtS,

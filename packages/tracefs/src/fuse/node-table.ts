@@ -2,9 +2,9 @@
  * Which node id the kernel knows each node by, and who owns it.
  *
  * The table holds a node from the first LOOKUP that answers its id until the kernel forgets it as often as it
- * was looked up; the root (id 1) stays. A stream file gets a new id with every LOOKUP: the kernel serialises
- * writes to one id under a lock, so with a shared one a writer whose buffer cannot be paged in would stop every
- * other program. Its inode number in stat(2) stays the same.
+ * was looked up; the root (id 1) stays. A file without a position (`stream`, `pipe`) gets a new id with every LOOKUP:
+ * the kernel serialises writes to one id under a lock, so with a shared one a writer whose buffer cannot be paged in
+ * would stop every other program. Its inode number in stat(2) stays the same.
  */
 
 import { assert } from '@usertrace/base';
@@ -23,6 +23,12 @@ interface KnownNode {
   /** How many LOOKUP replies the kernel has not forgotten. */
   lookups: number;
 }
+
+/**
+ * Beyond so many nodes, files without a position share ids too. There are more of them than may be open only when
+ * somebody holds them without opening (O_PATH).
+ */
+const MAX_IDS = 262_144;
 
 /** The root's id, given by the protocol. */
 export const ROOT_NODE_ID = 1;
@@ -62,7 +68,7 @@ export class NodeTable {
 
   /** Counts one LOOKUP of a node and gives the id it is answered with. */
   lookUp(node: TreeNode): number {
-    const shared = node.kind === 'directory' || node.access !== 'stream';
+    const shared = node.kind === 'directory' || node.access === 'text' || this.#known.size >= MAX_IDS;
     const knownId = shared ? this.#idByNode.get(node) : undefined;
     if (knownId !== undefined) {
       const known = this.#known.get(knownId);
@@ -94,6 +100,7 @@ export class NodeTable {
   }
 
   setOwnership(node: TreeNode, ownership: Ownership): void {
+    node.keep?.();
     this.#ownershipByNode.set(node, { ...this.ownership(node), ...ownership });
   }
 }

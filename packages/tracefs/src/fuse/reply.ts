@@ -62,8 +62,13 @@ export class FuseReply<Value> implements Reply<Value> {
    * withdrawn goes on, as uninterruptible system calls do; each of those ends within a deadline of its own.
    */
   interrupt(): void {
-    if (this.isAnswered || this.#withdraw === undefined) return;
-    this.#withdraw();
-    this.fail('EINTR');
+    if (this.#withdraw !== undefined) this.giveUp('EINTR');
+  }
+
+  /** Withdraws what was kept for the caller, if it waits, and gives it an error. */
+  giveUp(code: ErrnoName): void {
+    if (this.isAnswered) return;
+    this.#withdraw?.();
+    this.fail(code);
   }
 }

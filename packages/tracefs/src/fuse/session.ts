@@ -36,7 +36,7 @@ export class FuseSession {
   constructor(root: DirectoryNode, owner: TreeOwner, port: SessionPort) {
     this.#nodes = new NodeTable(root);
     this.#exchange = new Exchange(port);
-    this.#fileRequests = new FileRequests(this.#exchange, this.#nodes);
+    this.#fileRequests = new FileRequests(this.#exchange, this.#nodes, owner);
     this.#nodeRequests = new NodeRequests(this.#exchange, this.#nodes, owner);
   }
 
@@ -93,7 +93,15 @@ export class FuseSession {
         return this.#nodeRequests.makeDirectory();
       case FUSE_OPCODE.RMDIR:
         return this.#nodeRequests.removeDirectory();
+      case FUSE_OPCODE.CREATE:
+        return this.#nodeRequests.createFile();
+      case FUSE_OPCODE.MKNOD:
+        return this.#nodeRequests.makeNode();
       case FUSE_OPCODE.UNLINK:
+      case FUSE_OPCODE.SYMLINK:
+      case FUSE_OPCODE.LINK:
+      case FUSE_OPCODE.RENAME:
+      case FUSE_OPCODE.RENAME2:
         return this.#exchange.fail('EPERM');
       case FUSE_OPCODE.FORGET:
         return this.#nodeRequests.forget();

@@ -6,7 +6,7 @@
 import type { ErrnoName } from '@usertrace/base';
 import type { TraceInstance } from '../instance.ts';
 import type { Caller, FileNode, OpenFile, OpenMode, Reply } from '../node.ts';
-import { ProgressiveText } from './progressive-text.ts';
+import { TextReads } from './text-reads.ts';
 import { parseUnsigned, textOf } from './written-text.ts';
 
 /** Permission bits of files that are read, read and written, and written. */
@@ -15,6 +15,8 @@ export const FILE_MODE = { read: 0o440, readWrite: 0o640, write: 0o220 } as cons
 /** What a control file does. */
 export interface ControlFileRules {
   readonly mode: number;
+  /** See FileNode; `text` when left out. */
+  readonly access?: FileNode['access'];
   /** The text, or its pieces. */
   readonly read?: () => string | Iterable<string>;
   /** Takes the text of one write(2) and answers how many of its bytes were used. */
@@ -34,7 +36,7 @@ export function controlFile(instance: TraceInstance, rules: ControlFileRules): F
   return {
     kind: 'file',
     mode: rules.mode,
-    access: 'text',
+    access: rules.access ?? 'text',
     open(caller, mode) {
       return openIn(instance, () => {
         const opened = rules.opening?.(mode, caller);
@@ -83,7 +85,7 @@ class OpenControlFile implements OpenFile {
   readonly #instance: TraceInstance;
   readonly #rules: ControlFileRules;
   readonly #closed: (() => void) | undefined;
-  readonly #text: ProgressiveText | undefined;
+  readonly #reads: TextReads | undefined;
 
   constructor(instance: TraceInstance, rules: ControlFileRules, closed: (() => void) | undefined) {
     this.#instance = instance;
@@ -91,15 +93,15 @@ class OpenControlFile implements OpenFile {
     this.#closed = closed;
     const { read } = rules;
     if (read === undefined) return;
-    this.#text = new ProgressiveText(() => {
+    this.#reads = new TextReads(() => {
       const text = read();
       return typeof text === 'string' ? [text] : text;
-    });
+    }, instance.turns);
   }
 
   read(_caller: Caller, offset: number, size: number, reply: Reply<Uint8Array>): void {
-    if (this.#text === undefined) reply.fail('EINVAL');
-    else reply.done(this.#text.read(offset, size));
+    if (this.#reads === undefined) reply.fail('EINVAL');
+    else this.#reads.read(offset, size, reply);
   }
 
   write(caller: Caller, _offset: number, bytes: Uint8Array, reply: Reply<number>): void {
@@ -108,7 +110,7 @@ class OpenControlFile implements OpenFile {
   }
 
   release(): void {
-    this.#text?.close();
+    this.#reads?.release();
     this.#closed?.();
     closeIn(this.#instance);
   }

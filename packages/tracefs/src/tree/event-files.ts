@@ -13,6 +13,11 @@ import type { EventCatalog } from './event-catalog.ts';
 import { switchEvents } from './event-switch.ts';
 import { parseUnsigned, stripSpaces } from './written-text.ts';
 
+/** The kernel takes filters and triggers shorter than a page, and refuses others without a word in `error_log`. */
+const RULE_BYTES = 4096;
+/** What removes a trigger that every event could have; the kernel takes it where there is none. */
+const NO_TRIGGER = /^!(?:traceon|traceoff|stacktrace)$/;
+
 /** What the kernel prints for an event without triggers, and without any it could have. */
 const TRIGGER_TEXT = '# Available triggers:\n#\n';
 /** What the kernel prints for a system's filter, whatever was set. */
@@ -29,12 +34,15 @@ type EventFileName = (typeof EVENT_FILE_NAMES)[number];
 export class EventDirectory implements DirectoryNode {
   readonly kind = 'directory';
   readonly mode = 0o755;
+  readonly keep: () => void;
   readonly #instance: TraceInstance;
   readonly #catalog: EventCatalog;
   readonly #event: UserEvent;
   readonly #files = new Map<EventFileName, FileNode>();
 
-  constructor(instance: TraceInstance, catalog: EventCatalog, event: UserEvent) {
+  /** @param keep see TreeNode */
+  constructor(instance: TraceInstance, catalog: EventCatalog, event: UserEvent, keep: () => void) {
+    this.keep = keep;
     this.#instance = instance;
     this.#catalog = catalog;
     this.#event = event;
@@ -46,7 +54,8 @@ export class EventDirectory implements DirectoryNode {
     let file = this.#files.get(fileName);
     if (file === undefined) {
       const opening = (): ErrnoName | undefined => (this.#catalog.has(this.#event) ? undefined : 'ENODEV');
-      file = controlFile(this.#instance, { ...this.#rules(fileName), opening });
+      const node = controlFile(this.#instance, { ...this.#rules(fileName), opening });
+      file = { ...node, keep: this.keep };
       this.#files.set(fileName, file);
     }
     return file;
@@ -71,7 +80,9 @@ export class EventDirectory implements DirectoryNode {
         return {
           mode: FILE_MODE.readWrite,
           read: () => TRIGGER_TEXT,
-          write: taking((written) => refuseUnlessEmpty(this.#instance, 'event trigger', 'triggers', written)),
+          write: taking((written) =>
+            refuseUnless(NO_TRIGGER, this.#instance, 'event trigger', 'triggers', written),
+          ),
         };
       case 'format':
         return { mode: FILE_MODE.read, read: () => formatFileText(eventName, id, fields) };
@@ -109,29 +120,34 @@ export function enableRules(
   };
 }
 
-/** A `filter` file of an event; see `systemFilterRules` for a system's. */
-function filterRules(instance: TraceInstance, read: () => string): ControlFileRules {
+/** A `filter` file of an event; see `systemFilterRules` for a system's. `0` removes the filter: there is none. */
+function filterRules(instance: TraceInstance, read: () => string, removal: RegExp = /^0$/): ControlFileRules {
   return {
     mode: FILE_MODE.readWrite,
     read,
-    write: taking((written) => refuseUnlessEmpty(instance, 'event filter parse error', 'filters', written)),
+    write: taking((written) =>
+      refuseUnless(removal, instance, 'event filter parse error', 'filters', written),
+    ),
   };
 }
 
-/** The `filter` file of a system. */
+/** The `filter` file of a system. Unlike an event's it takes a blank text, as a kernel answers. */
 export function systemFilterRules(instance: TraceInstance): ControlFileRules {
-  return filterRules(instance, () => SYSTEM_FILTER_TEXT);
+  return filterRules(instance, () => SYSTEM_FILTER_TEXT, /^0?$/);
 }
 
-/** Takes what removes a filter or a trigger, for there is none, and refuses to set one. */
-function refuseUnlessEmpty(
+/** Takes what removes a filter or a trigger, for there is none, and refuses to set one. A blank text is nothing. */
+function refuseUnless(
+  removal: RegExp,
   instance: TraceInstance,
   location: string,
   what: string,
   written: string,
 ): ErrnoName | undefined {
+  if (written.length >= RULE_BYTES) return 'EINVAL';
   const command = stripSpaces(written);
-  if (command === '' || command === '0') return undefined;
+  if (removal.test(command)) return undefined;
+  if (command === '') return 'EINVAL';
   instance.errors.add(location, `usertrace does not support ${what} yet`, command, 0);
   return 'EINVAL';
 }

@@ -1,3 +1,6 @@
+import { setImmediate } from 'node:timers/promises';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { describe, expect, test } from 'vitest';
 import { TreeWorld, eventBytes } from './tree-world.sim.ts';
 
@@ -77,16 +80,37 @@ describe('events/SYSTEM/EVENT', () => {
     expect(world.node('events/user_events/ev')).not.toBe(directory);
   });
 
+  test('is forgotten and made again, but not once chmod or chown changed one of its files', async () => {
+    const world = worldWith('ev');
+    world.put('dynamic_events', 'u:changed\n');
+    const weakly = ['ev', 'changed'].map((name) => {
+      const file = world.node(`events/user_events/${name}/enable`);
+      if (name === 'changed') file?.keep?.();
+      return new WeakRef(world.directory(`events/user_events/${name}`));
+    });
+    setFlagsFromString('--expose-gc');
+    const collectGarbage = runInNewContext('gc') as () => void;
+    for (let tries = 0; weakly[0]?.deref() !== undefined && tries < 100; tries++) {
+      await setImmediate();
+      collectGarbage();
+    }
+    const [unchanged, changed] = weakly.map((directory) => directory.deref());
+    expect(unchanged).toBeUndefined();
+    expect(changed).toBe(world.directory('events/user_events/changed'));
+  });
+
   test('takes no filter and no trigger but says so', () => {
     const world = worldWith('ev u32 a');
     expect(world.cat('events/user_events/ev/filter')).toBe('none\n');
     expect(world.cat('events/user_events/ev/trigger')).toBe('# Available triggers:\n#\n');
     expect(world.put('events/user_events/ev/filter', '0\n')).toBe(2);
-    expect(world.put('events/user_events/ev/filter', '\n')).toBe(1);
+    expect(world.put('events/user_events/ev/trigger', '!traceoff\n')).toBe(10);
     world.nowNs = 2_000;
     expect(world.put('events/user_events/ev/filter', 'a > 3\n')).toBe('EINVAL');
     expect(world.put('events/user_events/ev/trigger', 'traceoff')).toBe('EINVAL');
     expect(world.put('events/user_events/filter', 'a > 3')).toBe('EINVAL');
+    expect(world.put('events/user_events/ev/filter', '\n')).toBe('EINVAL');
+    expect(world.put('events/user_events/filter', '\n')).toBe(1);
     expect(world.cat('error_log').split('\n').slice(0, 6)).toEqual([
       '[  100.000002] event filter parse error: error: usertrace does not support filters yet',
       '  Command: a > 3',
@@ -95,6 +119,16 @@ describe('events/SYSTEM/EVENT', () => {
       '  Command: traceoff',
       '           ^',
     ]);
+  });
+
+  test.each(['filter', 'trigger'])('refuses for a %s, without a word, what is blank or long', (name) => {
+    const world = worldWith('ev u32 a');
+    for (const written of ['\n', ' ', '\0', ' '.repeat(5000), 'x'.repeat(4096), 'x'.repeat(1_048_576)]) {
+      expect(world.put(`events/user_events/ev/${name}`, written)).toBe('EINVAL');
+    }
+    expect(world.cat('error_log')).toBe('');
+    expect(world.put(`events/user_events/ev/${name}`, 'x'.repeat(4095))).toBe('EINVAL');
+    expect(world.cat('error_log')).toContain(`Command: ${'x'.repeat(4095)}\n`);
   });
 });
 

@@ -3,7 +3,8 @@
  *
  *     EventsDirectory --- SystemDirectory (at most two) ··· EventDirectory ··· files
  *
- * Directories of events are made when they are looked up and held weakly, for there may be tens of thousands.
+ * Directories of events are made when they are looked up and held weakly, for there may be tens of thousands. Those that
+ * chmod(1) or chown(1) changed something of are held while their event is there.
  */
 
 import { HEADER_EVENT_TEXT, HEADER_PAGE_TEXT, PRINT_EVENT_ID, PRINT_FORMAT_TEXT } from '@usertrace/abi';
@@ -73,6 +74,7 @@ class SystemDirectory implements DirectoryNode {
   readonly #name: SystemName;
   readonly #fixed: FixedDirectory;
   readonly #directories = new WeakMap<UserEvent, WeakRef<EventDirectory>>();
+  readonly #keptDirectories = new WeakMap<UserEvent, EventDirectory>();
 
   constructor(instance: TraceInstance, catalog: EventCatalog, name: SystemName) {
     this.#instance = instance;
@@ -108,11 +110,11 @@ class SystemDirectory implements DirectoryNode {
   }
 
   #directoryOf(event: UserEvent): EventDirectory {
-    let directory = this.#directories.get(event)?.deref();
-    if (directory === undefined) {
-      directory = new EventDirectory(this.#instance, this.#catalog, event);
-      this.#directories.set(event, new WeakRef(directory));
-    }
+    const known = this.#directories.get(event)?.deref();
+    if (known !== undefined) return known;
+    const keep = (): void => void this.#keptDirectories.set(event, directory);
+    const directory = new EventDirectory(this.#instance, this.#catalog, event, keep);
+    this.#directories.set(event, new WeakRef(directory));
     return directory;
   }
 }

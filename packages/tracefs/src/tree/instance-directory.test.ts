@@ -105,6 +105,9 @@ describe('settings', () => {
       [4, 'nop'],
       ['EINVAL', 'nop'],
     ]);
+    // The kernel looks at 100 bytes.
+    expect(world.put('current_tracer', `nop${' '.repeat(97)}x`)).toBe(101);
+    expect(world.put('current_tracer', `nop${' '.repeat(96)}x`)).toBe('EINVAL');
   });
 
   test('trace_options takes names with and without "no"', () => {
@@ -192,6 +195,12 @@ describe('instances', () => {
     expect(world.open('instances/a/trace_pipe', 'r')).toBe('EBUSY');
     pipe.close();
     expect(instances.removeDirectory?.('a')).toBe('removed');
+  });
+
+  test('have names of at most 255 bytes', () => {
+    const instances = new TreeWorld().directory('instances');
+    expect(instances.makeDirectory?.('x'.repeat(256))).toBe('ENAMETOOLONG');
+    expect(instances.makeDirectory?.('x'.repeat(255))).toBe('made');
   });
 
   test('are limited in number', () => {

@@ -9,6 +9,8 @@ import { stripSpaces } from './written-text.ts';
 
 /** The kernel takes options and clocks into a buffer of this many bytes, and refuses what leaves no end. */
 const SETTING_BYTES = 64;
+/** The kernel looks at so many bytes of a tracer's name (MAX_TRACER_SIZE). */
+const TRACER_BYTES = 100;
 /** The only tracer there is: it records events and nothing else. */
 const TRACER = 'nop';
 
@@ -55,7 +57,7 @@ export function currentTracerFile(instance: TraceInstance): FileNode {
     read: () => `${TRACER}\n`,
     write: taking((written) => {
       instance.expand();
-      return stripSpaces(written) === TRACER ? undefined : 'EINVAL';
+      return stripSpaces(written.slice(0, TRACER_BYTES)) === TRACER ? undefined : 'EINVAL';
     }),
   });
 }

@@ -10,6 +10,8 @@ import { bytesOf } from './written-text.ts';
 export function traceMarkerFile(instance: TraceInstance): FileNode {
   return controlFile(instance, {
     mode: FILE_MODE.write,
+    // It has no position.
+    access: 'pipe',
     write: (written, caller, reply) => {
       if (!instance.options.isOn('markers')) return reply.fail('EINVAL');
       const text = written.slice(0, PRINT_TEXT_MAX);

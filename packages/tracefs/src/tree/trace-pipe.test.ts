@@ -43,6 +43,31 @@ describe('trace_pipe', () => {
     expect(world.opened('trace_pipe', 'r', { nonBlocking: true }).read()).toBe('EAGAIN');
   });
 
+  test('goes by what fcntl(2) made of O_NONBLOCK since it was opened', () => {
+    const world = new TreeWorld();
+    const pipe = world.opened('trace_pipe', 'r');
+    expect(pipe.beginRead(4096, true).value).toBe('EAGAIN');
+    expect(pipe.beginRead(4096, false).value).toBeUndefined();
+    const raw = world.opened('per_cpu/cpu0/trace_pipe_raw', 'r', { nonBlocking: true });
+    expect(raw.beginRead(4096, false).value).toBeUndefined();
+    expect(raw.beginRead(4096, true).value).toBe('EAGAIN');
+  });
+
+  test('tells a poller of what comes when there was something already, as an edge-triggered epoll needs', () => {
+    const world = new TreeWorld();
+    world.put('trace_marker', 'one');
+    const pipe = world.opened('trace_pipe', 'r');
+    let wakes = 0;
+    expect(pipe.poll(() => wakes++)).toBe(true);
+    world.settle();
+    expect(wakes).toBe(0);
+    pipe.read();
+    world.put('trace_marker', 'two');
+    expect(wakes).toBe(1);
+    world.put('trace_marker', 'three');
+    expect(wakes).toBe(1);
+  });
+
   test('leaves an entry to the reader after one that was interrupted', () => {
     const world = new TreeWorld();
     const pipe = world.opened('trace_pipe', 'r');

@@ -12,6 +12,8 @@ import type { InstanceText } from './instance-text.ts';
 import { bytesOf } from './written-text.ts';
 
 const NOTHING = new Uint8Array(0);
+/** How much text one read takes out of the buffer at most, and an entry more, whatever the reader has room for: 3 ms. */
+const TAKEN_MAX = 65_536;
 
 /** The CPUs whose trace_pipe is open: each has one reader at most, in the kernel too. */
 export class PipeClaims {
@@ -68,7 +70,7 @@ export function tracePipeRawFile(instance: TraceInstance, cpu: Cpu): FileNode {
 abstract class PipeFile implements OpenFile {
   protected readonly instance: TraceInstance;
   protected readonly cpu: Cpu | undefined;
-  readonly #isNonBlocking: boolean;
+  readonly #wasOpenedNonBlocking: boolean;
   /** What was taken out of the buffer and not read yet. */
   #taken: Uint8Array = NOTHING;
   #hasRead = false;
@@ -77,10 +79,16 @@ abstract class PipeFile implements OpenFile {
   constructor(instance: TraceInstance, cpu: Cpu | undefined, mode: OpenMode) {
     this.instance = instance;
     this.cpu = cpu;
-    this.#isNonBlocking = mode.nonBlocking;
+    this.#wasOpenedNonBlocking = mode.nonBlocking;
   }
 
-  read(_caller: Caller, _offset: number, size: number, reply: Reply<Uint8Array>): void {
+  read(
+    caller: Caller,
+    offset: number,
+    size: number,
+    reply: Reply<Uint8Array>,
+    isNonBlocking: boolean = this.#wasOpenedNonBlocking,
+  ): void {
     if (this.#taken.length === 0) this.#taken = this.take(size);
     if (this.#taken.length > 0) {
       const bytes = this.#taken.subarray(0, size);
@@ -88,9 +96,9 @@ abstract class PipeFile implements OpenFile {
       this.#hasRead = true;
       return reply.done(bytes);
     }
-    if (this.#isNonBlocking) return reply.fail('EAGAIN');
+    if (isNonBlocking) return reply.fail('EAGAIN');
     if (this.isOver(this.#hasRead)) return reply.done(NOTHING);
-    reply.onInterrupt(this.instance.whenChanged(() => this.read(_caller, _offset, size, reply)));
+    reply.onInterrupt(this.instance.whenChanged(() => this.read(caller, offset, size, reply, false)));
   }
 
   isReadable(): boolean {
@@ -143,7 +151,7 @@ class TracePipe extends PipeFile {
     // The clock may be another one since the last time.
     const reading = this.#text.reading('trace_pipe');
     let lines = '';
-    while (lines.length < size) {
+    while (lines.length < Math.min(size, TAKEN_MAX)) {
       const record = buffer.consume(this.cpu);
       if (record === undefined) break;
       lines += reading.lines(record);

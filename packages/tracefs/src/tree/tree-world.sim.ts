@@ -52,11 +52,11 @@ export class Descriptor {
     this.#caller = caller;
   }
 
-  /** read(2), which may wait. */
-  beginRead(size = 65_536): Answer<Uint8Array> {
+  /** read(2), which may wait. `isNonBlocking` is what fcntl(2) set, if anything. */
+  beginRead(size = 65_536, isNonBlocking?: boolean): Answer<Uint8Array> {
     const answer = new Answer<Uint8Array>();
     assert(this.#file.read !== undefined, 'the file can be read');
-    this.#file.read(this.#caller, this.position, size, answer);
+    this.#file.read(this.#caller, this.position, size, answer, isNonBlocking);
     if (answer.value instanceof Uint8Array) this.position += answer.value.length;
     return answer;
   }
@@ -76,11 +76,10 @@ export class Descriptor {
     return answer;
   }
 
-  /** Whether poll(2) says that a read would not wait; `ready` is called when it will not. */
+  /** Whether poll(2) says that a read would not wait; `ready` is called when something has come. */
   poll(ready: () => void): boolean {
-    const isReadable = this.#file.isReadable?.() ?? true;
-    if (!isReadable) this.#file.onReadable?.(ready);
-    return isReadable;
+    this.#file.onReadable?.(ready);
+    return this.#file.isReadable?.() ?? true;
   }
 
   close(): void {
