@@ -4,7 +4,9 @@ import { CommanderError } from 'commander';
 import { coloursFor } from './colours.ts';
 import { EXIT, Failure, describeError } from './failure.ts';
 import { createProgram } from './program.ts';
+import { surviveLostOutput } from './standard-output.ts';
 
+surviveLostOutput();
 try {
   await createProgram().parseAsync();
 } catch (error) {

@@ -34,6 +34,13 @@ describe('createProgram()', () => {
     [['run', '--nosuch', '--', 'ls'], 'unknown option'],
     [['enable'], 'missing required argument'],
     [['trace', '-n', 'many'], 'from 1 up'],
+    [['record', '--duration', 'soon'], 'such as 10s'],
+    [['record', '--overwrite', '0'], 'such as 512K'],
+    [['record', '-p', 'all'], 'from 1 up'],
+    [['report', '--from', 'noon'], 'must be seconds'],
+    [['snapshot'], 'missing required argument'],
+    [['top', '-i', '0'], 'such as 10s'],
+    [['watch', '-p', 'all'], 'from 1 up'],
     [['list', '--pid', '1', '--mount', '/a'], 'cannot be used with'],
   ])('refuses %j and says how it is used', async (words, text) => {
     const { errors, exitCode } = await parse(...words);
@@ -43,15 +50,27 @@ describe('createProgram()', () => {
     expect(exitCode).toBe(1);
   });
 
-  it.each(['serve', 'run', 'list', 'status', 'enable', 'disable', 'trace', 'demo'])(
-    'helps with %s by examples',
-    async (name) => {
-      const { output, exitCode } = await parse(name, '--help');
-      expect(output).toContain(`Usage: usertrace ${name}`);
-      expect(output).toContain('Examples:');
-      expect(exitCode).toBe(0);
-    },
-  );
+  it.each([
+    'serve',
+    'run',
+    'record',
+    'report',
+    'snapshot',
+    'recover',
+    'top',
+    'watch',
+    'list',
+    'status',
+    'enable',
+    'disable',
+    'trace',
+    'demo',
+  ])('helps with %s by examples', async (name) => {
+    const { output, exitCode } = await parse(name, '--help');
+    expect(output).toContain(`Usage: usertrace ${name}`);
+    expect(output).toContain('Examples:');
+    expect(exitCode).toBe(0);
+  });
 
   it('prints its version', async () => {
     expect((await parse('--version')).output).toMatch(/^\d+\.\d+\.\d+\n$/);

@@ -3,10 +3,13 @@
  * commands/, and is loaded only when it is called, so that `serve` starts fast.
  */
 
-import { readFileSync } from 'node:fs';
 import { Command, InvalidArgumentError } from 'commander';
 import { positiveNumber, withTreeOptions } from './commands/tree-option.ts';
+import { collect, examples } from './help.ts';
+import { addRecordingCommands } from './recording/grammar.ts';
 import { KERNEL_TREE } from './tree/find.ts';
+import { readVersion } from './version.ts';
+import { addWatch } from './watch/grammar.ts';
 
 /** The most events a server may be told to hold: they are numbered in 16 bits. */
 const MAX_EVENTS_LIMIT = 60_000;
@@ -26,6 +29,8 @@ export function createProgram(): Command {
       'after',
       examples(
         ['usertrace demo', 'see it work in some seconds'],
+        ['usertrace record -e "http_*"', 'record events of Node programs that run, until Ctrl-C'],
+        ['usertrace report', 'and print them'],
         ['usertrace run -- ./service', 'run a program and print its events'],
         ['usertrace serve', 'serve all programs, until Ctrl-C'],
         ['usertrace enable "req_*"', 'switch events on, in another terminal'],
@@ -34,6 +39,8 @@ export function createProgram(): Command {
     );
   addServe(program);
   addRun(program);
+  addRecordingCommands(program);
+  addWatch(program);
   addInspection(program);
   addSwitches(program);
   addTrace(program);
@@ -95,9 +102,19 @@ In another terminal, "usertrace list --pid PID" looks into the tree of a running
 
 function addInspection(program: Command): void {
   withTreeOptions(program.command('list'))
-    .description('list the events of a running server, whether they are on, and their fields')
+    .description('list the events of processes and of a running server: who listens, and their fields')
     .option('--json', 'print an array of objects')
-    .addHelpText('after', examples(['usertrace list', ''], ['usertrace list --json | jq .[].event', '']))
+    .addHelpText(
+      'after',
+      `${examples(
+        ['usertrace list', ''],
+        ['usertrace list --pid 4711', 'those of one process'],
+        ['usertrace list --json | jq .[].event', ''],
+      )}
+Behind the events of a process stand its listeners: "tracer PID" is a recorder, "standing" the program
+itself or \`usertrace enable --pid\`, "kernel" a tracer of user_events.
+`,
+    )
     .action(async (options) => (await import('./commands/list.ts')).list(options));
   withTreeOptions(program.command('status'))
     .description('show who uses which event of a running server')
@@ -113,11 +130,15 @@ function addSwitches(program: Command): void {
   ];
   for (const { name, isOn, words } of switches) {
     withTreeOptions(program.command(name))
-      .description(`switch events of a running server ${words}, and print which`)
+      .description(`switch events of a running server or of a process ${words}, and print which`)
       .argument('<pattern...>', 'SYSTEM:EVENT or EVENT, in which * ? and [...] stand for other characters')
       .addHelpText(
         'after',
-        `${examples([`usertrace ${name} tick`, ''], [`usertrace ${name} 'user_events:req_*' 'db_?'`, ''])}
+        `${examples(
+          [`usertrace ${name} tick`, ''],
+          [`usertrace ${name} 'user_events:req_*' 'db_?'`, ''],
+          [`usertrace ${name} --pid 4711 'http_*'`, "in that process's flight recorder"],
+        )}
 Returns when the programs have been told. Fails when a pattern means no event.
 `,
       )
@@ -154,16 +175,6 @@ function addDemo(program: Command): void {
     });
 }
 
-function examples(...lines: (readonly [command: string, meaning: string])[]): string {
-  const width = Math.max(...lines.map(([command]) => command.length));
-  const shown = lines.map(([command, meaning]) => `  ${command.padEnd(width)}  ${meaning}`.trimEnd());
-  return `\nExamples:\n${shown.join('\n')}\n`;
-}
-
-function collect(value: string, collected: string[] | undefined): string[] {
-  return [...(collected ?? []), value];
-}
-
 function fileMode(text: string): number {
   if (!/^0?[0-7]{3}$/.test(text))
     throw new InvalidArgumentError('It must be three octal digits, such as 0750.');
@@ -174,9 +185,4 @@ function eventLimit(text: string): number {
   const count = positiveNumber(text);
   if (count > MAX_EVENTS_LIMIT) throw new InvalidArgumentError(`It may be at most ${MAX_EVENTS_LIMIT}.`);
   return count;
-}
-
-function readVersion(): string {
-  const manifest = readFileSync(new URL('../package.json', import.meta.url), 'utf8');
-  return (JSON.parse(manifest) as { version: string }).version;
 }

@@ -13,14 +13,20 @@ const MAY_USE: Readonly<Record<string, readonly string[]>> = {
   abi: ['base'],
   linux: ['abi'],
   ring: ['abi'],
+  formats: ['abi'],
   'user-events': ['abi'],
   tracefs: ['user-events', 'ring', 'linux'],
-  cli: ['tracefs'],
+  tracepoint: ['ring', 'linux'],
+  utrace: ['abi', 'linux'],
+  uprobes: ['utrace', 'ring'],
+  recording: ['ring', 'linux', 'formats'],
+  cli: ['tracefs', 'recording', 'utrace'],
 };
 
 /** Modules that only some packages may load, with these. */
 const RESERVED: Readonly<Record<string, readonly string[]>> = {
   koffi: ['linux'],
+  'iced-x86': ['uprobes'],
   commander: ['cli'],
   picocolors: ['cli'],
 };

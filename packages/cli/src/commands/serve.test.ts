@@ -1,6 +1,6 @@
 /** The built command, mounting for real. */
 
-import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { type ChildProcess, spawn, spawnSync, type SpawnSyncReturns } from 'node:child_process';
 import { once } from 'node:events';
 import { accessSync, chownSync, constants, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -65,6 +65,10 @@ function isMounted(): boolean {
   return readFileSync('/proc/self/mountinfo', 'utf8').includes(` ${folder} `);
 }
 
+function call(...args: string[]): SpawnSyncReturns<string> {
+  return spawnSync(process.execPath, [PROGRAM, ...args], { encoding: 'utf8', timeout: 20_000 });
+}
+
 describe.skipIf(!canServe)('usertrace serve', () => {
   it('unmounts and exits 0 when it is told to end', async () => {
     expect(isMounted()).toBe(true);
@@ -82,6 +86,38 @@ describe.skipIf(!canServe)('usertrace serve', () => {
     expect(second.stderr).toContain('another usertrace serves there');
     expect(second.stderr).toContain('--mount');
     expect(readFileSync(join(folder, 'user_events_status'), 'utf8')).toContain('Active: 0');
+  });
+
+  it('holds up no other command while it hangs', () => {
+    first.kill('SIGSTOP');
+    try {
+      const look = call('status', '--mount', folder);
+      expect(look.stderr).toContain(`the server of ${folder} does not answer`);
+      expect(look.status).toBe(1);
+      expect(call('run', '--quiet', '--mount', folder, '--', 'ls', folder)).toMatchObject({ status: 0 });
+    } finally {
+      first.kill('SIGCONT');
+    }
+    expect(call('status', '--mount', folder).stdout).toContain('0 active');
+  });
+
+  it('says which folder it cannot make', () => {
+    const { status, stderr } = spawnSync(process.execPath, [PROGRAM, 'serve', '--mount', '/proc/x/y'], {
+      encoding: 'utf8',
+      timeout: 10_000,
+    });
+    expect(stderr).toContain('cannot make the folder /proc/x: ENOENT; choose another');
+    expect(status).toBe(1);
+  });
+
+  it('takes no empty name for a folder', () => {
+    const { status, stderr } = spawnSync(process.execPath, [PROGRAM, 'serve', '--mount', ''], {
+      cwd: folder,
+      encoding: 'utf8',
+      timeout: 10_000,
+    });
+    expect(stderr).toContain('--mount');
+    expect(status).toBe(1);
   });
 });
 

@@ -1,5 +1,6 @@
 /** `usertrace serve`: plays the kernel until it is told to end. */
 
+import { Failure } from '../failure.ts';
 import { defaultMount, prepareMount, SURROUNDINGS } from '../tree/find.ts';
 import { resolve } from 'node:path';
 
@@ -17,6 +18,9 @@ export interface ServeOptions {
  */
 export async function serve(options: ServeOptions): Promise<void> {
   const { startServer } = await import('@usertrace/tracefs');
+  const { announceServer } = await import('@usertrace/recording');
+  // Otherwise it would be the folder we are in: what a shell's unset variable gives.
+  if (options.mount === '') throw new Failure('--mount is empty; name a folder');
   const mount = resolve(options.mount ?? defaultMount(SURROUNDINGS));
   prepareMount(mount, options.mount === undefined && SURROUNDINGS.uid !== 0);
   const server = await startServer({
@@ -25,6 +29,7 @@ export async function serve(options: ServeOptions): Promise<void> {
     ...(options.maxEvents === undefined ? {} : { maxEvents: options.maxEvents }),
   });
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => void server.stop());
+  announceServer(server.mount);
   process.stdout.write(`usertrace: serving user_events at ${server.mount}\n`);
   await server.stopped;
 }

@@ -1,5 +1,6 @@
 /** `usertrace trace`: what a running server has recorded, now or as it comes. */
 
+import { once } from 'node:events';
 import { closeSync, readSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import { errorCode } from '../failure.ts';
@@ -38,18 +39,25 @@ export function lastEvents(text: string, count: number | undefined): string {
   return [...header, ...events.slice(-count), ''].join('\n');
 }
 
-/** Prints events as they come, removing them from the buffer, until `count` of them were printed. */
+/**
+ * Prints events as they come, removing them from the buffer, until `count` of them were printed or nobody takes them any
+ * more.
+ */
 async function follow(tree: MountedTree, count: number): Promise<void> {
   const pipe = tree.openPipe();
   const buffer = Buffer.alloc(READ_SIZE);
+  const over = new AbortController();
+  process.stdout.once('error', () => over.abort());
   try {
-    for (let left = count; left > 0; ) {
+    for (let left = count; left > 0 && !over.signal.aborted; ) {
       const size = readAvailable(pipe, buffer, `${tree.folder}/trace_pipe`);
       const events = leadingLines(buffer.toString('latin1', 0, size), left);
       left -= events.lineCount;
-      if (!print(events.text)) await new Promise((resolve) => process.stdout.once('drain', resolve));
-      if (size === 0) await delay(LOOK_INTERVAL_MS);
+      if (!print(events.text)) await once(process.stdout, 'drain', over);
+      if (size === 0) await delay(LOOK_INTERVAL_MS, undefined, over);
     }
+  } catch (error) {
+    if (!over.signal.aborted) throw error;
   } finally {
     closeSync(pipe);
   }

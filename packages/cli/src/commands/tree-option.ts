@@ -10,9 +10,13 @@ export interface TreeOptions {
   readonly pid?: number;
 }
 
-/** Adds --mount and --pid to a command. */
+/** Adds --mount and --pid to a command, which begins only when their tree answers. */
 export function withTreeOptions(command: Command): Command {
   return command
+    .hook('preAction', async () => {
+      const { refuseSilentTrees } = await import('../tree/silent-tree.ts');
+      refuseSilentTrees(command.opts<TreeOptions>());
+    })
     .addOption(
       new Option(
         '-m, --mount <dir>',

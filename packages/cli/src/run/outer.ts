@@ -6,7 +6,7 @@
  */
 
 import { type ChildProcess, spawn } from 'node:child_process';
-import { statSync } from 'node:fs';
+import { closeSync, constants, openSync } from 'node:fs';
 import type { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { closeDescriptor, openProcessConnector } from '@usertrace/linux';
@@ -141,11 +141,24 @@ function subscribe(): number | undefined {
   return 'fd' in connector ? connector.fd : undefined;
 }
 
+/** open(2)'s O_PATH, which node:fs does not name. */
+const O_PATH = 0o10_000_000;
+
+/** Asks nothing of what is mounted there: a server that hangs would hold us, and its tree will be covered anyway. */
+function isDirectory(path: string): boolean {
+  try {
+    closeSync(openSync(path, O_PATH | constants.O_DIRECTORY));
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 /** Checks all that can be checked before any process is made. */
 function prepare(request: RunRequest): Omit<RunOrder, 'hasConnector'> {
   anyEventMatcher(request.patterns);
   checkCommand(request.command[0] ?? '', process.env['PATH'] ?? '');
-  if (!statSync(request.mount, { throwIfNoEntry: false })?.isDirectory()) {
+  if (!isDirectory(request.mount)) {
     throw new Failure(
       `there is no folder ${request.mount} to mount on, and none can be made in sysfs; name another with --mount DIR, ` +
         'and tell the program to look there',

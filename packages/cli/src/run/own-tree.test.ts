@@ -1,5 +1,6 @@
-import type { DirectoryNode, FileNode, OpenFile, TreeNode } from '@usertrace/tracefs';
+import type { FileNode, OpenFile } from '@usertrace/tracefs';
 import { describe, expect, it } from 'vitest';
+import { folder } from './folder.sim.ts';
 import { nodeAt, openNode, readNode, readText, writeText } from './own-tree.ts';
 
 /** A file that answers a text in pieces of at most `pieceSize` bytes, later, from memory it uses again. */
@@ -20,15 +21,6 @@ function textFile(text: string, pieceSize: number): FileNode {
 
 function file(opened: OpenFile): FileNode {
   return { kind: 'file', mode: 0o644, access: 'text', open: () => opened };
-}
-
-function folder(children: Record<string, TreeNode>): DirectoryNode {
-  return {
-    kind: 'directory',
-    mode: 0o755,
-    child: (name) => children[name],
-    entries: () => Object.entries(children).map(([name, { kind }]) => ({ name, kind })),
-  };
 }
 
 describe('nodeAt()', () => {

@@ -1,6 +1,7 @@
-import type { DirectoryNode, FileNode, OpenFile, TreeNode } from '@usertrace/tracefs';
+import type { DirectoryNode, FileNode, OpenFile } from '@usertrace/tracefs';
 import { Writable } from 'node:stream';
 import { describe, expect, it } from 'vitest';
+import { folder } from './folder.sim.ts';
 import { Recorder } from './recorder.ts';
 
 /** A trace instance whose pipe gives one recorded text a read. */
@@ -57,15 +58,6 @@ function file(open: () => OpenFile): FileNode {
   return { kind: 'file', mode: 0o444, access: 'pipe', open };
 }
 
-function folder(children: Record<string, TreeNode>): DirectoryNode {
-  return {
-    kind: 'directory',
-    mode: 0o755,
-    child: (name) => children[name],
-    entries: () => Object.entries(children).map(([name, { kind }]) => ({ name, kind })),
-  };
-}
-
 /** A stream that takes one text, and further ones when `release` is called. */
 class SlowSink extends Writable {
   text = '';
@@ -86,6 +78,17 @@ class SlowSink extends Writable {
     this.isHeld = false;
     this.#takeMore?.();
   }
+}
+
+/** A recording whose stream has taken one text, `a`, and takes no more. */
+async function stalledRecording(): Promise<{ instance: FakeInstance; sink: SlowSink; recorder: Recorder }> {
+  const instance = new FakeInstance();
+  const sink = new SlowSink();
+  sink.isHeld = true;
+  const recorder = new Recorder(instance.root, sink);
+  instance.record('a\n');
+  await expect.poll(() => sink.text).toBe('a\n');
+  return { instance, sink, recorder };
 }
 
 describe('Recorder', () => {
@@ -112,12 +115,7 @@ describe('Recorder', () => {
   });
 
   it('leaves events in the buffer while the stream takes none', async () => {
-    const instance = new FakeInstance();
-    const sink = new SlowSink();
-    sink.isHeld = true;
-    const recorder = new Recorder(instance.root, sink);
-    instance.record('a\n');
-    await expect.poll(() => sink.text).toBe('a\n');
+    const { instance, sink, recorder } = await stalledRecording();
     instance.record('b\n');
     instance.record('c\n');
     await new Promise((resolve) => setImmediate(resolve));
@@ -128,12 +126,7 @@ describe('Recorder', () => {
   });
 
   it('finish() does not wait for a stream that takes no more', async () => {
-    const instance = new FakeInstance();
-    const sink = new SlowSink();
-    sink.isHeld = true;
-    const recorder = new Recorder(instance.root, sink);
-    instance.record('a\n');
-    await expect.poll(() => sink.text).toBe('a\n');
+    const { instance, sink, recorder } = await stalledRecording();
     instance.record('b\n');
     expect((await recorder.finish()).eventCount).toBe(2);
     sink.letGo();

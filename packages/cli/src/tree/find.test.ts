@@ -82,6 +82,12 @@ describe('prepareMount()', () => {
     expect(statSync(join(folder, 'x')).mode & 0o777).toBe(0o700);
   });
 
+  it('says which folder cannot be made, and what would help', () => {
+    expect(() => prepareMount('/proc/usertrace/tracing', false)).toThrow(
+      /cannot make the folder \/proc\/usertrace: ENOENT; choose another with --mount/,
+    );
+  });
+
   it('refuses a private place that others may change', () => {
     chmodSync(folder, 0o777);
     expect(() => prepareMount(join(folder, 'tracing'), true)).toThrow('only you may change');

@@ -6,7 +6,7 @@
  */
 
 import { lstatSync, mkdirSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { Failure, errorCode } from '../failure.ts';
 
 /** Where the kernel's tracefs stands, and where programs look for it (Documentation/trace/ftrace.rst). */
@@ -53,11 +53,7 @@ export interface TreeChoice {
  * @throws {Failure} when there is none, with what was looked at and what would help
  */
 export function findTree(choice: TreeChoice, surroundings: Surroundings = SURROUNDINGS): string {
-  const named =
-    choice.mount ??
-    (choice.pid === undefined
-      ? surroundings.environment['USERTRACE_MOUNT']
-      : `/proc/${choice.pid}/root${KERNEL_TREE}`);
+  const named = namedTree(choice, surroundings);
   if (named) {
     const absence = whyNoTree(named, surroundings);
     if (absence === undefined) return named;
@@ -66,9 +62,8 @@ export function findTree(choice: TreeChoice, surroundings: Surroundings = SURROU
     }
     throw new Failure(`${absence}; name the folder that \`usertrace serve\` printed`);
   }
-  const candidates = [defaultMount(surroundings), KERNEL_TREE];
   const absences: string[] = [];
-  for (const folder of candidates) {
+  for (const folder of candidateTrees(choice, surroundings)) {
     const absence = whyNoTree(folder, surroundings);
     if (absence === undefined) return folder;
     absences.push(absence);
@@ -77,6 +72,22 @@ export function findTree(choice: TreeChoice, surroundings: Surroundings = SURROU
     `no server found (${absences.join('; ')}); start one with \`usertrace serve\`, or name its folder with --mount ` +
       'DIR or $USERTRACE_MOUNT, or a program under `usertrace run` with --pid PID',
   );
+}
+
+/** The folders that {@link findTree} looks at, in this order. */
+export function candidateTrees(
+  choice: TreeChoice,
+  surroundings: Pick<Surroundings, 'uid' | 'environment'> = SURROUNDINGS,
+): string[] {
+  const named = namedTree(choice, surroundings);
+  return named ? [named] : [defaultMount(surroundings), KERNEL_TREE];
+}
+
+function namedTree(
+  { mount, pid }: TreeChoice,
+  { environment }: Pick<Surroundings, 'environment'>,
+): string | undefined {
+  return mount ?? (pid === undefined ? environment['USERTRACE_MOUNT'] : `/proc/${pid}/root${KERNEL_TREE}`);
 }
 
 /** Why a folder is not the tree of a running server; undefined when it is one. */
@@ -104,11 +115,11 @@ function whyNoTree(folder: string, surroundings: Surroundings): string | undefin
  * @param folder an absolute path
  * @param isPrivate whether the folder above must be one that only we may enter and change, because it stands where
  *   others could have made it first (/tmp)
- * @throws {Failure} when it must be private and is not
+ * @throws {Failure} when it cannot be made, or must be private and is not
  */
 export function prepareMount(folder: string, isPrivate: boolean): void {
   const above = join(folder, '..');
-  mkdirSync(above, { recursive: true, mode: isPrivate ? 0o700 : 0o755 });
+  makeWithParents(above, isPrivate ? 0o700 : 0o755);
   if (isPrivate) {
     const stat = lstatSync(above);
     if (!stat.isDirectory() || stat.uid !== process.getuid?.() || (stat.mode & WRITABLE_BY_OTHERS) !== 0) {
@@ -117,10 +128,25 @@ export function prepareMount(folder: string, isPrivate: boolean): void {
       );
     }
   }
+  // A dead mount from a server that crashed is there too; mounting clears it away.
+  make(folder);
+}
+
+/** Not mkdir's `recursive`: where a file system refuses with ENOENT, as procfs does, Node 20 tries again for ever. */
+function makeWithParents(folder: string, mode: number): void {
+  if (lstatSync(folder, { throwIfNoEntry: false }) !== undefined) return;
+  makeWithParents(dirname(folder), mode);
+  make(folder, mode);
+}
+
+/** Makes a folder, unless there is something of that name. */
+function make(folder: string, mode?: number): void {
   try {
-    mkdirSync(folder);
+    mkdirSync(folder, mode);
   } catch (error) {
-    // A dead mount from a server that crashed is there too; mounting clears it away.
-    if (errorCode(error) !== 'EEXIST') throw error;
+    const code = errorCode(error);
+    if (code !== 'EEXIST') {
+      throw new Failure(`cannot make the folder ${folder}: ${code}; choose another with --mount DIR`);
+    }
   }
 }

@@ -1,0 +1,87 @@
+/**
+ * `FollowedCommand`: a command that is run to be recorded. It has our stdin, stdout and stderr, gets the signals that
+ * we get, and its descendants are known by their parents.
+ */
+
+import { type ChildProcess, spawn } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { checkCommand, exitCodeOf, exitCodeOfStartError } from '../run/command.ts';
+import { RELAYED_SIGNALS } from '../run/signals.ts';
+
+/** Parents that are looked at for one process: deeper trees are cut. */
+const ANCESTORS_MAX = 64;
+/** Signals that a terminal sends to everybody in the foreground, so the command has them already. */
+export const TERMINAL_SIGNALS: ReadonlySet<string> = new Set(['SIGINT', 'SIGQUIT']);
+
+export class FollowedCommand {
+  /** Resolves with the exit code that stands for its end; never rejects. */
+  readonly ended: Promise<number>;
+  readonly #child: ChildProcess;
+  readonly #descendants = new Set<number>();
+
+  /**
+   * Starts a command.
+   *
+   * @param command the program and its arguments
+   * @param environment of the command, besides our own
+   * @throws {Failure} when there is no such program
+   */
+  constructor(command: readonly string[], environment: Readonly<Record<string, string>>) {
+    const [program = '', ...words] = command;
+    checkCommand(program, process.env['PATH'] ?? '');
+    // Before there is a command that could make somebody send one: SIGUSR1 would start a debugger here.
+    for (const signal of RELAYED_SIGNALS) process.on(signal, this.#passOn);
+    this.#child = spawn(program, words, { stdio: 'inherit', env: { ...process.env, ...environment } });
+    if (this.#child.pid !== undefined) this.#descendants.add(this.#child.pid);
+    this.ended = new Promise((resolve) => {
+      const end = (exitCode: number): void => {
+        for (const signal of RELAYED_SIGNALS) process.off(signal, this.#passOn);
+        resolve(exitCode);
+      };
+      this.#child.once('error', (error) => end(exitCodeOfStartError(error)));
+      this.#child.once('exit', (code, signal) => end(exitCodeOf({ code, signal })));
+    });
+  }
+
+  /** Whether a process is the command's, or one that it or its descendants started. */
+  isDescendant(pid: number): boolean {
+    let ancestor: number | undefined = pid;
+    const path: number[] = [];
+    while (ancestor !== undefined && ancestor > 1 && path.length < ANCESTORS_MAX) {
+      if (this.#descendants.has(ancestor)) {
+        // Remembered: a parent may end before its children do.
+        for (const known of path) this.#descendants.add(known);
+        return true;
+      }
+      path.push(ancestor);
+      ancestor = parentOf(ancestor);
+    }
+    return false;
+  }
+
+  readonly #passOn = (signal: NodeJS.Signals): void => {
+    if (TERMINAL_SIGNALS.has(signal) && isInForeground()) return;
+    this.#child.kill(signal);
+  };
+}
+
+/** Fields of proc_pid_stat(5) behind the command's closing parenthesis. */
+function statFields(pid: number | 'self'): string[] {
+  try {
+    const text = readFileSync(`/proc/${pid}/stat`, 'latin1');
+    return text.slice(text.lastIndexOf(')') + 2).split(' ');
+  } catch {
+    return [];
+  }
+}
+
+function parentOf(pid: number): number | undefined {
+  const parent = Number(statFields(pid)[1]);
+  return Number.isInteger(parent) ? parent : undefined;
+}
+
+/** Whether our process group is the one that the terminal sends its signals to: fields pgrp and tpgid. */
+export function isInForeground(): boolean {
+  const fields = statFields('self');
+  return fields[2] !== undefined && fields[2] === fields[5];
+}
