@@ -4,7 +4,7 @@
 
 /** A number that has to be on one side of another. */
 export interface Goal {
-  readonly is: 'at least' | 'below';
+  readonly is: 'at least' | 'at most' | 'below';
   readonly value: number;
 }
 
@@ -18,6 +18,37 @@ export interface Measurement {
   readonly goal?: Goal;
   /** What a reader must know to compare it. */
   readonly note?: string;
+}
+
+/** What this machine could not measure, and what it lacks. */
+export interface Skipped {
+  readonly name: string;
+  /** A sentence such as `needs a C compiler (apt: gcc libc6-dev)`. */
+  readonly reason: string;
+}
+
+/** What a part of the benchmark found. */
+export interface Results {
+  readonly measurements: readonly Measurement[];
+  readonly skipped: readonly Skipped[];
+}
+
+/** The results of what could not be measured at all. */
+export function skippedResults(name: string, reason: string): Results {
+  return { measurements: [], skipped: [{ name, reason }] };
+}
+
+/** The results of several parts, in their order. */
+export function joinedResults(results: readonly Results[]): Results {
+  return {
+    measurements: results.flatMap(({ measurements }) => measurements),
+    skipped: results.flatMap(({ skipped }) => skipped),
+  };
+}
+
+/** The quotient of samples that were taken in turn, one by one. */
+export function quotients(dividends: readonly number[], divisors: readonly number[]): number[] {
+  return dividends.map((dividend, index) => dividend / (divisors[index] ?? Number.NaN));
 }
 
 /** Smallest, middle and largest of some samples. */
@@ -36,12 +67,17 @@ export function spreadOf(samples: readonly number[]): Spread {
   return { min: at(0), median, max: at(sorted.length - 1) };
 }
 
+const IS_MET: Record<Goal['is'], (median: number, value: number) => boolean> = {
+  'at least': (median, value) => median >= value,
+  'at most': (median, value) => median <= value,
+  below: (median, value) => median < value,
+};
+
 /** Whether the median meets the goal; undefined without one. */
 export function verdict({ samples, goal }: Measurement): 'met' | 'MISSED' | undefined {
   if (goal === undefined) return undefined;
   const { median } = spreadOf(samples);
-  const isMet = goal.is === 'below' ? median < goal.value : median >= goal.value;
-  return isMet ? 'met' : 'MISSED';
+  return IS_MET[goal.is](median, goal.value) ? 'met' : 'MISSED';
 }
 
 function digits(value: number): string {
@@ -79,14 +115,11 @@ export function tableLines(measurements: readonly Measurement[]): string[] {
 }
 
 /** What a result file holds. */
-export function toJson(
-  measurements: readonly Measurement[],
-  machine: Record<string, string | number>,
-): string {
+export function toJson({ measurements, skipped }: Results, machine: Record<string, string | number>): string {
   const results = measurements.map((measurement) => ({
     ...measurement,
     ...spreadOf(measurement.samples),
     verdict: verdict(measurement) ?? null,
   }));
-  return `${JSON.stringify({ machine, results }, undefined, 2)}\n`;
+  return `${JSON.stringify({ machine, results, skipped }, undefined, 2)}\n`;
 }

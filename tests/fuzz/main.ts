@@ -3,8 +3,8 @@
  *
  *   npm run fuzz -- [--seed N] [--runs N]
  *
- * Three targets get `runs` inputs each: FUSE requests (in this process), ioctls and writes of a real program, and
- * texts into the tree's files. The last two run while somebody switches every event on and off. Exits 1 when one
+ * Four targets get `runs` inputs each: FUSE requests and provider files (in this process), ioctls and writes of a real
+ * program, and texts into the tree's files. The last two run while somebody switches every event on and off. Exits 1 when one
  * broke a rule; the seed that is printed repeats the run.
  */
 import { parseArgs } from 'node:util';
@@ -13,6 +13,7 @@ import { finish } from '../support/child.ts';
 import { missing } from '../support/requirements.ts';
 import { Server } from '../support/server.ts';
 import { delay } from '../support/wait.ts';
+import { fuzzProviders } from './providers.ts';
 import { fuzzSession } from './session.ts';
 import { fuzzTexts } from './texts.ts';
 
@@ -77,6 +78,7 @@ async function main(): Promise<number> {
   const lacking = missing('root', 'fuse', 'cc');
   const targets: { name: string; lacking: string | undefined; run: () => void | Promise<void> }[] = [
     { name: 'FUSE requests', lacking: undefined, run: () => fuzzSession(seed, runs) },
+    { name: 'provider files', lacking: undefined, run: () => fuzzProviders(seed, runs) },
     { name: 'ioctls and writes', lacking, run: () => withServer((server) => fuzzAbi(server, seed, runs)) },
     {
       name: 'texts into the tree',

@@ -19,17 +19,20 @@ function modifiedAtMs(file: string): number {
 /**
  * Compiles a C program unless that was done.
  *
- * @param source the source's path below the repository's root, such as `tests/programs/storm.c`
+ * @param source the source's path below the repository's root, such as `tests/programs/storm.c`; a header of the same
+ *   name may lie beside it
+ * @param linking further arguments of the compiler
  * @returns the program's absolute path
  * @throws {Error} when there is no compiler, or it refuses the source
  */
-export function cProgram(source: string): string {
+export function cProgram(source: string, linking: readonly string[] = ['-static']): string {
   const sourcePath = inRepository(source);
+  const headers = [SHARED_HEADER, sourcePath.replace(/\.c$/, '.h')];
   const program = inRepository('build', 'bin', path.basename(source, '.c'));
-  if (modifiedAtMs(program) > Math.max(modifiedAtMs(sourcePath), modifiedAtMs(SHARED_HEADER))) return program;
+  if (modifiedAtMs(program) > Math.max(...[sourcePath, ...headers].map(modifiedAtMs))) return program;
   mkdirSync(path.dirname(program), { recursive: true });
   const unfinished = `${program}.${process.pid}`;
-  execFileSync('cc', ['-std=gnu11', '-O2', '-static', '-pthread', '-o', unfinished, sourcePath], {
+  execFileSync('cc', ['-std=gnu11', '-O2', '-pthread', '-o', unfinished, sourcePath, ...linking], {
     stdio: ['ignore', 'inherit', 'inherit'],
     timeout: COMPILE_TIMEOUT_MS,
   });

@@ -3,9 +3,20 @@
  */
 import { spawnSync } from 'node:child_process';
 import { closeSync, constants, openSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 
 /** Something a machine may lack. */
-export type Requirement = 'root' | 'fuse' | 'cc' | 'user-namespaces' | 'setpriv' | 'trace-cmd' | 'node26';
+export type Requirement =
+  | 'root'
+  | 'fuse'
+  | 'cc'
+  | 'user-namespaces'
+  | 'setpriv'
+  | 'strace'
+  | 'trace-cmd'
+  | 'lttng'
+  | 'two-processors'
+  | 'node26';
 
 function runs(command: string, ...args: string[]): boolean {
   return spawnSync(command, args, { stdio: 'ignore', timeout: 60_000 }).status === 0;
@@ -33,9 +44,19 @@ const CHECKS: Record<Requirement, { isThere: () => boolean; missing: string }> =
     missing: 'user namespaces and util-linux unshare',
   },
   setpriv: { isThere: () => isInstalled('setpriv'), missing: 'setpriv (apt: util-linux)' },
+  strace: { isThere: () => isInstalled('strace'), missing: 'strace (apt)' },
   'trace-cmd': {
     isThere: () => isInstalled('trace-cmd'),
     missing: 'trace-cmd (apt)',
+  },
+  lttng: {
+    isThere: () =>
+      isInstalled('lttng-sessiond') && runs('sh', '-c', "echo '#include <lttng/tracepoint.h>' | cc -E -"),
+    missing: 'LTTng-UST (apt: liblttng-ust-dev lttng-tools)',
+  },
+  'two-processors': {
+    isThere: () => availableParallelism() >= 2 && isInstalled('taskset'),
+    missing: 'two processors, and taskset (apt: util-linux)',
   },
   node26: {
     isThere: () => runs('npx', '--yes', '-p', 'node@26', 'node', '--version'),

@@ -1,5 +1,5 @@
 /** Ends of all kinds: the server's by signals and kill -9, the programs' by kill -9 in the middle of a call. */
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import type { Child } from '../support/child.ts';
 import { childrenOf, isMounted, type Server } from '../support/server.ts';
@@ -20,6 +20,15 @@ const STORM_STOPPED = 4;
 const KILL_ROUNDS = 15 * SCALE;
 /** Rounds in which the server is killed, each a little later in the stream of calls. */
 const SERVER_KILL_ROUNDS = 3 * SCALE;
+
+/** The state of a process, a letter of proc_pid_stat(5), or undefined when it is gone. */
+function stateOf(pid: number): string | undefined {
+  try {
+    return /\) (.)/.exec(readFileSync(`/proc/${pid}/stat`, 'latin1'))?.[1];
+  } catch {
+    return undefined;
+  }
+}
 
 async function startStorms(server: Server, kind: 'write' | 'ioctl', count: number): Promise<Child[]> {
   const storms: Child[] = [];
@@ -106,6 +115,58 @@ describe('the processes of a server that access memory', () => {
     const children = childrenOf(server.process.pid);
     await server.crash();
     await until('they are gone', () => children.every((pid) => !existsSync(`/proc/${pid}`)));
+  });
+});
+
+describe('a server that is killed while it looks into a page that never comes', () => {
+  test('leaves nobody waiting', async (context) => {
+    needs(context, ...SERVER_NEEDS);
+    const server = await startServer();
+    const holder = startProgram('word-holder', server.root, 'plain', 'held u32 value');
+    await holder.line(/^ready /);
+    const storms = await startStorms(server, 'ioctl', 2);
+    // Started last, it ends first, whatever fails here; and with it the page, and everything that waits for it.
+    const silent = startProgram('silent-page', server.root, 'word');
+    await silent.line(/^answer E/);
+    // Such an executor sleeps uninterruptibly in that page, so it outlives the server, which is its parent.
+    const stuck = childrenOf(server.process.pid).filter((pid) => stateOf(pid) === 'D');
+    expect(stuck).not.toEqual([]);
+
+    await server.crash();
+    expect(stuck.map(stateOf)).toEqual(stuck.map(() => 'D'));
+    for (const storm of storms) {
+      expect(await endedWithin(storm, NO_HANG_MS)).toMatchObject({ status: STORM_STOPPED });
+      expect(storm.lines.at(-1)).toMatch(/^stopped (ENOTCONN|ECONNABORTED|EIO)$/);
+    }
+    expect((await runProgram('register-once', server.root, '0', 'held')).stdout).toBe('open ENOTCONN\n');
+    const next = await startServer({ root: server.root });
+    expect(await next.read('user_events_status')).toContain('Active: 0');
+    await silent.kill();
+    await until('it is gone', () => stuck.every((pid) => stateOf(pid) === undefined));
+  });
+});
+
+describe('a writer whose source page never comes', () => {
+  test('holds up those who share its open file, as in the kernel, and its end lets them go on', async (context) => {
+    needs(context, ...SERVER_NEEDS);
+    const server = await startServer();
+    const writers = startProgram('shared-writers', server.root);
+    await writers.line(/^ready$/);
+    await server.enable('user_events/shared');
+    writers.say('go');
+    const line = await writers.line(/^(stuck \d+|no userfaultfd)$/);
+    if (line === 'no userfaultfd') context.skip('needs userfaultfd(2)');
+    const stuck = Number(line.split(' ')[1]);
+    // Whoever opened the file itself goes on.
+    await writers.line(/^own 8$/);
+    const sharer = Number((await writers.line(/^waits /)).split(' ')[1]);
+    await until('the sharer waits for the lock of the open file', () => stateOf(sharer) === 'D');
+    expect((await runProgram('register-once', server.root, '0', 'alive')).stdout).toBe('index 0\n');
+
+    process.kill(stuck, 'SIGKILL');
+    await writers.line(/^shared 8$/);
+    expect(writers.lines.filter((text) => text.startsWith('stuck write'))).toEqual([]);
+    expect(await server.process.kill('SIGTERM')).toEqual({ status: 0, signal: null });
   });
 });
 

@@ -37,7 +37,12 @@ export async function startServer(options: ServerOptions = {}): Promise<Server> 
 
 /** Starts one of tests/programs, which is killed with the test. */
 export function startProgram(name: string, ...args: readonly string[]): Child {
-  const child = new Child(cProgram(`tests/programs/${name}.c`), args);
+  return startChild([cProgram(`tests/programs/${name}.c`), ...args]);
+}
+
+/** Starts a command, which is killed with the test. */
+export function startChild([command = '', ...args]: readonly string[]): Child {
+  const child = new Child(command, args);
   onTestFinished(async () => {
     await child.kill();
   });

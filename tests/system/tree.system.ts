@@ -57,6 +57,47 @@ describe('files and folders', () => {
     expect(stdout.split('\n')).toContain('available_events');
   });
 
+  test('nothing can be made, renamed or removed by hand but instances, as on a tracefs', async (context) => {
+    needs(context, 'root', 'fuse');
+    const server = await serverWithEvent();
+    const refused = [
+      ['touch new', 'Permission denied'],
+      ['mkfifo new', 'Operation not permitted'],
+      ['mkdir new', 'Operation not permitted'],
+      ['ln -s enable new', 'Operation not permitted'],
+      ['ln enable new', 'Operation not permitted'],
+      ['mv enable new', 'Operation not permitted'],
+      ['rm -f enable', 'Operation not permitted'],
+      ['rmdir ../ev', 'Operation not permitted'],
+    ] as const;
+    for (const [command, why] of refused) {
+      const { stderr, status } = await shell(server, `cd $ROOT/events/user_events/ev && ${command}`);
+      expect(stderr, command).toContain(why);
+      expect(status, command).toBe(1);
+    }
+    const { stderr } = await shell(
+      server,
+      `cd $ROOT && mv README README2; touch new; mkdir new instances/$(printf %0256d 0); mkdir instances/one && mv instances/one instances/two; rmdir instances/one`,
+    );
+    expect(stderr.replace(/0{256}/, 'LONG').match(/: [A-Z][a-z ]+$/gm)).toEqual([
+      ': Operation not permitted',
+      ': Permission denied',
+      ': Operation not permitted',
+      ': File name too long',
+      ': Operation not permitted',
+    ]);
+  });
+
+  test('find goes into every folder, whatever it makes of their number of links', async (context) => {
+    needs(context, 'root', 'fuse');
+    const server = await serverWithEvent();
+    const { stdout } = await shell(
+      server,
+      'stat -c %h $ROOT $ROOT/events/user_events && find $ROOT -name trigger',
+    );
+    expect(stdout).toBe(`1\n1\n${server.path('events/user_events/ev/trigger')}\n`);
+  });
+
   test('opening dynamic_events to write anew removes the events', async (context) => {
     needs(context, 'root', 'fuse');
     const server = await serverWithEvent();

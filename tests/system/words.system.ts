@@ -1,7 +1,8 @@
 /** Enable words in memory that fails, hangs, multiplies or vanishes; and what that leaves in the server. */
+import { chmod } from 'node:fs/promises';
 import { describe, expect, test } from 'vitest';
 import type { Child } from '../support/child.ts';
-import type { Footprint, Server } from '../support/server.ts';
+import { childrenOf, type Footprint, type Server } from '../support/server.ts';
 import { until } from '../support/wait.ts';
 import {
   CAMPAIGN_TIMEOUT_MS,
@@ -17,6 +18,11 @@ import {
 const ENABLE_DEADLINE_MS = 3_000;
 /** What a word in good memory may wait for, on a loaded machine. */
 const AT_ONCE_MS = 500;
+/** Each would delay all others by 5 ms and more, again and again. */
+const SILENT_PROCESSES = 150;
+const REGISTRATIONS = 20;
+/** Those that one user's pages may hold, and those that serve. */
+const EXECUTORS_MAX = 67;
 const NO_USERFAULTFD = 77;
 const FORK_BOMB = 500;
 const STAMPEDE = 200;
@@ -68,6 +74,29 @@ describe('a word that cannot be written', () => {
       expect(await server.process.kill('SIGTERM')).toEqual({ status: 0, signal: null });
     });
   }
+});
+
+describe('hundreds of processes whose pages never come', () => {
+  test('delay no other user, and cost the server a bounded number of executors', async (context) => {
+    needs(context, ...SERVER_NEEDS);
+    const server = await startServer();
+    await chmod(server.root, 0o755);
+    await chmod(server.path('user_events_data'), 0o666);
+    const silent = startProgram('silent-page', server.root, 'name', String(SILENT_PROCESSES), '65534');
+    await silent.line(/^ready$/);
+    const times: number[] = [];
+    for (let number = 0; number < REGISTRATIONS; number++) {
+      const startedAt = performance.now();
+      const { stdout } = await runProgram('register-once', server.root, '0', 'mine');
+      times.push(performance.now() - startedAt);
+      expect(stdout).toBe('index 0\n');
+    }
+    console.log(`registering took ${times.map((ms) => ms.toFixed()).join(', ')} ms`);
+    expect(Math.max(...times)).toBeLessThan(AT_ONCE_MS);
+    expect(childrenOf(server.process.pid).length).toBeLessThanOrEqual(EXECUTORS_MAX);
+    expect(await server.process.kill('SIGTERM')).toEqual({ status: 0, signal: null });
+    await silent.kill();
+  });
 });
 
 describe('many processes', () => {

@@ -47,6 +47,40 @@ function entryCounts(trace: string): { kept: number; written: number } {
   return { kept: Number(kept), written: Number(written) };
 }
 
+describe('a writer with O_APPEND', () => {
+  test('has each write recorded as an event of its own, whole and in order', async (context) => {
+    needs(context, ...SERVER_NEEDS);
+    const server = await startServer();
+    await server.write('buffer_size_kb', '8192');
+    const writer = startProgram('append-writer', server.root, '300');
+    await writer.line(/^ready$/);
+    await server.enable('user_events/appended');
+    await writer.line(/^wrote 300$/);
+    const events = [
+      ...(await server.read('trace')).matchAll(/appended: number=\S+ \((\d+)\) body=([a-z]*)$/gm),
+    ];
+    const expected = Array.from({ length: 300 }, (_, number) => {
+      const body = String.fromCharCode(97 + (number % 26)).repeat((number * 1300) % 5200);
+      return `${number} ${body}`;
+    });
+    expect(events.map(([, number, body]) => `${number} ${body}`)).toEqual(expected);
+  });
+});
+
+describe('a writer whose pages are not in memory', () => {
+  test('has each write recorded whole', async (context) => {
+    needs(context, ...SERVER_NEEDS);
+    const server = await startServer();
+    const writer = startProgram('absent-pages', server.root);
+    await writer.line(/^ready$/);
+    await server.enable('user_events/absent');
+    await writer.line(/^done$/);
+    expect(writer.lines).toEqual(['ready', '16', '16', '16', '12', 'EINVAL', 'done']);
+    const events = [...(await server.read('trace')).matchAll(/absent: number=\S+ \((\d+)\) body=(.*)$/gm)];
+    expect(events.map(([, number, body]) => `${number} ${body}`)).toEqual(['0 one', '1 ', '2 ', '0 ']);
+  });
+});
+
 describe('concurrent writers', () => {
   test('every event of every thread is recorded whole, once and in order', async (context) => {
     needs(context, ...SERVER_NEEDS);

@@ -1,0 +1,9 @@
+import { type DefinitionPort, type FetchArgument, parseDefinition } from '@usertrace/uprobes';
+
+/** A file system in which every path is a file. */
+const EVERYWHERE: DefinitionPort = { look: () => ({ kind: 'regular', identity: '' }) };
+
+/** The fetch arguments that a definition's words say. */
+export function fetchArguments(text: string): readonly FetchArgument[] {
+  return parseDefinition(`p:t/t /x:0 ${text}`, EVERYWHERE)?.arguments ?? [];
+}

@@ -1,0 +1,55 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { ElfFile } from '@usertrace/abi';
+import {
+  analyseFunction,
+  FileImage,
+  placeInFunction,
+  relocateAll,
+  UnmovableInstruction,
+} from '@usertrace/uprobes';
+import { describe, expect, it } from 'vitest';
+
+/** Real files; `USERTRACE_FILES=a:b` takes others. */
+const FILES = (process.env['USERTRACE_FILES'] ?? '/usr/lib/x86_64-linux-gnu/libc.so.6:/usr/bin/bash')
+  .split(':')
+  .filter((path) => existsSync(path));
+
+/** A trampoline's distance from its function. */
+const NEAR = 0x1000_0000;
+
+describe.each(FILES)('the functions of %s', (path) => {
+  it('take the jump, nine of ten at least, and all that is displaced can be moved', () => {
+    const image = new FileImage(new ElfFile(readFileSync(path)));
+    const counts = new Map<string, number>();
+    const count = (verdict: string): unknown => counts.set(verdict, (counts.get(verdict) ?? 0) + 1);
+    for (const around of image.functions) {
+      const code = image.read(around.address, around.size);
+      if (code === undefined || around.size === 0) {
+        count('unknown-function');
+        continue;
+      }
+      const { address } = around;
+      const isEntry = (at: number): boolean => image.isEntry(at);
+      const hasBranchInto = image.hasBranchInto.bind(image);
+      const input = { address, image, function: around, isEntry, hasBranchInto };
+      const placed = placeInFunction(input, around, analyseFunction(code, address, image));
+      count(placed.kind === 'jump' ? 'jump' : placed.reason);
+      if (placed.kind === 'jump') {
+        expect(placed.length).toBeGreaterThanOrEqual(5);
+        try {
+          relocateAll(placed.displaced, address + NEAR);
+        } catch (error) {
+          expect(error).toBeInstanceOf(UnmovableInstruction);
+          count('of these unmovable after all');
+        }
+      }
+    }
+    const total = image.functions.length;
+    const text = [...counts]
+      .toSorted((one, other) => other[1] - one[1])
+      .map(([verdict, number]) => `${verdict} ${number}`);
+    console.log(`${path}: ${total} functions: ${text.join(', ')}`);
+    expect(counts.get('jump') ?? 0).toBeGreaterThan(total * 0.9);
+    expect(counts.get('of these unmovable after all') ?? 0).toBeLessThan(total * 0.01);
+  }, 600_000);
+});

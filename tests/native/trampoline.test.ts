@@ -1,0 +1,190 @@
+import { spawnSync } from 'node:child_process';
+import { disassemble, LANE_HEADER, makeTrampoline, SLOT, slotLayout } from '@usertrace/uprobes';
+import { describe, expect, it } from 'vitest';
+import { cProgram } from '../support/c-programs.ts';
+import { missing } from '../support/requirements.ts';
+import { fetchArguments } from './fetch-arguments.ts';
+
+const FUNCTION = 0x2000_0000;
+const TRAMPOLINE = 0x5000_0000;
+const WORDS = 0x5001_0000;
+const LANES = 0x6000_0000;
+
+/**
+ * lea rax,[rdi+rsi]; mov [rsp-8],rax (the red zone); mov rax,[rsp-8]; add rax,7; ret.
+ */
+const CODE = Buffer.from(
+  '48 8d 04 37 48 89 44 24 f8 48 8b 44 24 f8 48 83 c0 07 c3'.replaceAll(' ', ''),
+  'hex',
+);
+
+interface Hit {
+  readonly sequence: bigint;
+  readonly thread: bigint;
+  readonly faults: bigint;
+  readonly slot: Buffer;
+}
+
+interface RunResult {
+  readonly nsPerCall: number;
+  readonly broken: bigint;
+  readonly hits: Hit[];
+  readonly lost: bigint;
+}
+
+function numbers(...values: readonly number[]): Buffer {
+  return Buffer.from(BigUint64Array.from(values, BigInt).buffer);
+}
+
+/** Calls the function with a jump to a trampoline in front. */
+function run(
+  text: string,
+  options: {
+    threads?: number;
+    calls?: number;
+    gate?: number;
+    slotCountShift?: number;
+    isProbed?: boolean;
+    isTimed?: boolean;
+  } = {},
+): RunResult {
+  const {
+    threads = 1,
+    calls = 1000,
+    gate = 1,
+    slotCountShift = 14,
+    isProbed = true,
+    isTimed = false,
+  } = options;
+  const fetched = fetchArguments(text);
+  const slotSizeShift = Math.ceil(Math.log2(slotLayout(fetched).size));
+  const laneSize = LANE_HEADER.size + 2 ** (slotCountShift + slotSizeShift);
+  const laneSizeShift = Math.ceil(Math.log2(laneSize));
+  const lanes = { address: LANES, laneCountShift: 1, laneSizeShift, slotSizeShift, slotCountShift };
+  const displaced = disassemble(CODE, FUNCTION).instructions.slice(0, 2);
+  const length = displaced.reduce((sum, instruction) => sum + instruction.length, 0);
+  const trampoline = makeTrampoline({
+    address: TRAMPOLINE,
+    probeAddress: FUNCTION,
+    probeNumber: 77,
+    displaced,
+    continueAt: FUNCTION + length,
+    arguments: fetched,
+    lanes,
+    gateAddress: WORDS,
+    processIdAddress: WORDS + 64,
+    fileBase: BigInt(FUNCTION),
+  });
+  const code = Buffer.from(CODE);
+  if (isProbed) {
+    code.writeUInt8(0xe9, 0);
+    code.writeInt32LE(TRAMPOLINE - (FUNCTION + 5), 1);
+  }
+  const words = Buffer.alloc(128);
+  words.writeUInt32LE(gate, 0);
+  const segments = [
+    { address: FUNCTION, size: 4096, bytes: code },
+    { address: TRAMPOLINE, size: 0x4000, bytes: Buffer.from(trampoline) },
+    { address: WORDS, size: 4096, bytes: words },
+    { address: LANES, size: 2 ** (laneSizeShift + 1), bytes: Buffer.alloc(0) },
+  ];
+  const input = Buffer.concat([
+    numbers(segments.length, FUNCTION, threads, calls, LANES, 2 ** (laneSizeShift + 1)),
+    ...segments.flatMap(({ address, size, bytes }) => [numbers(address, size, bytes.length), bytes]),
+  ]);
+  const done = spawnSync(cProgram('tests/programs/trampoline-run.c'), {
+    input,
+    maxBuffer: 1 << 30,
+    timeout: 120_000,
+  });
+  expect({ status: done.status, signal: done.signal }).toEqual({ status: 0, signal: null });
+  const memory = done.stdout.subarray(16);
+  const hits: Hit[] = [];
+  let lost = 0n;
+  for (let lane = 0; lane < 2; lane++) {
+    const start = lane * 2 ** laneSizeShift;
+    lost += memory.readBigUInt64LE(start + LANE_HEADER.lost);
+    const head = Number(memory.readBigUInt64LE(start + LANE_HEADER.head));
+    for (let index = 0; index < (isTimed ? 0 : head); index++) {
+      const slot = memory
+        .subarray(start + LANE_HEADER.size + (index << slotSizeShift))
+        .subarray(0, 1 << slotSizeShift);
+      expect(slot.readBigUInt64LE(SLOT.sequence)).toBe(BigInt(index + 1));
+      expect(slot.readUInt32LE(SLOT.probe)).toBe(77);
+      const [thread, faults] = [slot.readBigUInt64LE(SLOT.thread), slot.readBigUInt64LE(SLOT.faults)];
+      hits.push({ sequence: BigInt(index + 1), thread, faults, slot });
+    }
+  }
+  const nsPerCall = Number(done.stdout.readBigUInt64LE(0)) / calls;
+  return { nsPerCall, broken: done.stdout.readBigUInt64LE(8), hits, lost };
+}
+
+function value(hit: Hit | undefined, text: string, index: number): bigint {
+  return hit?.slot.readBigUInt64LE(slotLayout(fetchArguments(text)).places[index]?.offset ?? 0) ?? -1n;
+}
+
+describe.skipIf(missing('cc') !== undefined)('a trampoline', () => {
+  it('records each hit of each thread with its registers, and the program’s results stay right', () => {
+    const text = '%di %si %dx %sp %ip \\-5 %cs';
+    const { hits, broken, lost } = run(text, { threads: 4, calls: 2000 });
+    expect({ broken, lost, hits: hits.length }).toEqual({ broken: 0n, lost: 0n, hits: 8000 });
+    expect(new Set(hits.map(({ thread }) => thread)).size).toBe(4);
+    for (const hit of hits) {
+      expect(value(hit, text, 1)).toBe(value(hit, text, 0) * 3n);
+      expect(value(hit, text, 3) % 16n).toBe(8n);
+      expect(value(hit, text, 4)).toBe(BigInt(FUNCTION));
+      expect(BigInt.asIntN(64, value(hit, text, 5))).toBe(-5n);
+      expect(value(hit, text, 6)).toBe(0x33n);
+      expect(hit.faults).toBe(0n);
+    }
+    const seen = hits.map((hit) => Number(value(hit, text, 0))).toSorted((one, other) => one - other);
+    expect(seen).toEqual(Array.from({ length: 8000 }, (_, index) => Math.floor(index / 4)));
+  });
+
+  it('reads texts and memory, near the stack pointer and elsewhere, and tells what it cannot read', () => {
+    const text =
+      '+0(%dx):string +0(%dx):u8 $stack0 @0x10:u64 +8(@0x10) @+0:x32 +2(+0(%sp)):u8 +0(%dx):u8[21] +0x7000000000000000(%di)';
+    const { hits, broken } = run(text, { calls: 200 });
+    expect({ broken, hits: hits.length }).toEqual({ broken: 0n, hits: 200 });
+    for (const hit of hits) {
+      const { places } = slotLayout(fetchArguments(text));
+      const at = places[0]?.offset ?? 0;
+      expect(hit.slot.readBigInt64LE(at)).toBeGreaterThan(20n);
+      expect(hit.slot.toString('latin1', at + 8, at + 8 + 21)).toBe('a text in the program');
+      expect(value(hit, text, 1)).toBe(97n);
+      expect(value(hit, text, 2)).toBeGreaterThan(0x1000n);
+      expect([value(hit, text, 3), value(hit, text, 4), value(hit, text, 8)]).toEqual([0n, 0n, 0n]);
+      // The jump itself stands where the function began.
+      expect(value(hit, text, 5) & 0xffn).toBe(0xe9n);
+      expect(hit.slot.toString('latin1', places[7]?.offset, (places[7]?.offset ?? 0) + 21)).toBe(
+        'a text in the program',
+      );
+      expect(hit.faults).toBe(0b1_0001_1000n);
+    }
+  });
+
+  it('records nothing while its gate is shut', () => {
+    expect(run('%di', { gate: 0 })).toMatchObject({ broken: 0n, hits: [], lost: 0n });
+  });
+
+  it('counts what a full lane has no room for, and overwrites nothing', () => {
+    const { hits, lost, broken } = run('%di', { threads: 2, calls: 5000, slotCountShift: 10 });
+    expect(BigInt(hits.length) + lost).toBe(10_000n);
+    expect(broken).toBe(0n);
+    expect(hits.length).toBeLessThan(2048);
+  });
+
+  it('costs tens of nanoseconds', () => {
+    const calls = 100_000;
+    const unprobed = run('', { calls, isProbed: false, isTimed: true }).nsPerCall;
+    const table = ['', '%di', '%di %si %dx %cx', '$stack0', '+0(%sp):u32 +8(%sp):u64', '+0(%dx):string'].map(
+      (text) => {
+        const shift = text.includes('string') ? 15 : 17;
+        const count = text.includes('string') ? 20_000 : calls;
+        return `${text === '' ? 'no argument' : text}: ${(run(text, { calls: count, slotCountShift: shift, isTimed: true }).nsPerCall - unprobed).toFixed(0)} ns`;
+      },
+    );
+    const shut = (run('%di', { calls, gate: 0, isTimed: true }).nsPerCall - unprobed).toFixed(1);
+    console.log(`unprobed ${unprobed.toFixed(1)} ns; a hit more: ${table.join(', ')}; gate shut ${shut} ns`);
+  }, 120_000);
+});

@@ -1,0 +1,98 @@
+/** Targets for engines, and what /proc says of them. */
+import { readdirSync, readFileSync } from 'node:fs';
+import { openUtrace, type Utrace, type UtraceOptions } from '@usertrace/utrace';
+import { onTestFinished } from 'vitest';
+import { cProgram } from '../support/c-programs.ts';
+import { Child, finish } from '../support/child.ts';
+import { until } from '../support/wait.ts';
+
+/** The C program that engines are tried on. */
+export function targetProgram(): string {
+  return cProgram('tests/programs/utrace-target.c');
+}
+
+/** A program that this process did not start itself: Node waits for its own children and would disturb tracing. */
+export class Target {
+  readonly pid: number;
+  readonly output: Child;
+
+  constructor(pid: number, output: Child) {
+    this.pid = pid;
+    this.output = output;
+  }
+
+  /** Sends a signal; false when it is gone. */
+  send(signal: NodeJS.Signals): boolean {
+    try {
+      return process.kill(this.pid, signal);
+    } catch {
+      return false;
+    }
+  }
+}
+
+/** Starts a command in the background of a shell; it is killed with the test. */
+export async function startCommand(...command: readonly string[]): Promise<Target> {
+  const inner = 'echo "pid $$"; exec "$@"';
+  const outer = `sh -c '${inner}' sh "$@" & wait $!; echo "status $?"`;
+  const shell = new Child('sh', ['-c', outer, 'sh', ...command]);
+  const pid = Number((await shell.line(/^pid /)).slice(4));
+  const target = new Target(pid, shell);
+  onTestFinished(async () => {
+    target.send('SIGKILL');
+    await shell.kill();
+  });
+  return target;
+}
+
+/** Starts the C program; waits until it says that it is ready if it does that. */
+export async function startTarget(...args: readonly string[]): Promise<Target> {
+  const target = await startCommand(targetProgram(), ...args);
+  await target.output.line(/^ready/);
+  return target;
+}
+
+/** A tracer that is closed with the test. */
+export function tracer(options?: UtraceOptions): Utrace {
+  const utrace = openUtrace(options);
+  onTestFinished(() => utrace.close());
+  return utrace;
+}
+
+/** A field of /proc/TID/status. */
+export function statusField(tid: number, name: string): string | undefined {
+  try {
+    return new RegExp(`^${name}:\\s*(.*)$`, 'm').exec(readFileSync(`/proc/${tid}/status`, 'latin1'))?.[1];
+  } catch {
+    return undefined;
+  }
+}
+
+/** The letter of a task's state, or undefined when there is none. */
+export function stateOf(tid: number): string | undefined {
+  return statusField(tid, 'State')?.charAt(0);
+}
+
+/** Threads of a process that are traced, or stopped. */
+export function disturbedThreads(pid: number): string[] {
+  let tids: string[];
+  try {
+    tids = readdirSync(`/proc/${pid}/task`);
+  } catch {
+    return [];
+  }
+  return tids.filter((tid) => {
+    const state = stateOf(Number(tid));
+    return (statusField(Number(tid), 'TracerPid') ?? '0') !== '0' || state === 't' || state === 'T';
+  });
+}
+
+/** Waits until nothing of a process is traced or stopped. */
+export async function untilUndisturbed(pid: number): Promise<void> {
+  await until(`process ${pid} runs untraced`, () => disturbedThreads(pid).length === 0);
+}
+
+/** Sends numbered signals to a process. */
+export function queueSignals(pid: number, count: number): Promise<unknown> {
+  return finish(targetProgram(), ['send', String(count), String(pid)]);
+}
