@@ -194,30 +194,44 @@ describe('usertrace record', () => {
     expect(await isOn(producer.pid)).toBe(false);
   });
 
-  test('record ends at once when the disk is full, and what it has is readable', async (context) => {
-    needs(context, 'root');
-    const folder = world.file('small');
-    mkdirSync(folder);
-    expect(await world.finish('mount', '-t', 'tmpfs', '-o', 'size=2m', 'tmpfs', folder)).toMatchObject({
-      status: 0,
-    });
-    try {
-      const producer = await world.producer(0);
-      const recorder = await startRecorder([producer], '-o', 'small/full.dat', '--duration', '1h');
-      producer.say('flood');
-      expect(await recorder.ended).toEqual({ status: 1, signal: null });
-      expect(recorder.stderr).toMatch(/disk is full/);
-      producer.say('stop');
-      await producer.line(/^wrote /);
-      expect(await isOn(producer.pid)).toBe(false);
-      const events = await world.events('small/full.dat');
-      expect(events.length).toBeGreaterThan(1000);
-      checkSequence(events, undefined);
-      await compareWithTraceCmd('small/full.dat');
-    } finally {
-      await world.finish('umount', '-l', folder);
-    }
-  });
+  test.for([
+    ['while it keeps up', false],
+    ['in its first turn', true],
+  ] as const)(
+    'record ends at once when the disk is full %s, and what it has is readable',
+    async ([, isBehind], context) => {
+      needs(context, 'root');
+      const folder = world.file('small');
+      mkdirSync(folder, { recursive: true });
+      expect(await world.finish('mount', '-t', 'tmpfs', '-o', 'size=2m', 'tmpfs', folder)).toMatchObject({
+        status: 0,
+      });
+      try {
+        const producer = await world.producer(0);
+        const recorder = await startRecorder([producer], '-o', 'small/full.dat', '--duration', '1h');
+        if (isBehind) {
+          process.kill(recorder.pid, 'SIGSTOP');
+          // More than the disk holds.
+          producer.say('go 200000');
+          await producer.line(/^wrote /);
+          process.kill(recorder.pid, 'SIGCONT');
+        } else producer.say('flood');
+        expect(await recorder.ended).toEqual({ status: 1, signal: null });
+        expect(recorder.stderr).toMatch(/disk is full/);
+        if (!isBehind) {
+          producer.say('stop');
+          await producer.line(/^wrote /);
+        }
+        expect(await isOn(producer.pid)).toBe(false);
+        const events = await world.events('small/full.dat');
+        expect(events.length).toBeGreaterThan(1000);
+        checkSequence(events, undefined);
+        await compareWithTraceCmd('small/full.dat');
+      } finally {
+        await world.finish('umount', '-l', folder);
+      }
+    },
+  );
 
   test('record refuses a place that no recording can have, and harms no other recording', async () => {
     const producer = await world.producer(0);

@@ -191,10 +191,16 @@ export class Recording {
     });
   }
 
-  /** Leaves the file as it is after something went wrong with it. Its sessions are ended. */
+  /** Leaves the file with what could be written after something went wrong with it. Its sessions are ended. */
   abandon(): void {
     this.#end(false);
-    this.#file.close();
+    try {
+      this.#file.checkpoint();
+    } catch {
+      // Then it has what the checkpoint before had.
+    } finally {
+      this.#file.close();
+    }
   }
 
   #end(isRead: boolean): void {

@@ -230,7 +230,7 @@ describe('RecordingFile', () => {
       recording.setComm(round % 50, `name ${round}`);
       recording.checkpoint();
     }
-    expect(files.bytesOnDisk(PATH)).toBeLessThan(64 * KIB);
+    expect(files.bytesOnDisk(PATH)).toBeLessThan(80 * KIB);
   });
 
   test('refuses metadata that outgrow their place, and stays as it was', () => {

@@ -39,6 +39,8 @@ const MIB = 2 ** 20;
 const HEADER_SIZE_DEFAULT = 16 * MIB;
 /** Room for sections, some checkpoints of them at a time. */
 const METADATA_SIZE_DEFAULT = 64 * MIB;
+/** So much of that room has its place on the disk from the start: a last checkpoint can be taken when the disk is full. */
+const METADATA_ON_DISK = 64 * 1024;
 /** ext4 holds files of 16 TiB: about 4,000 such regions. */
 const REGION_SIZE_DEFAULT = 4 * 1024 * MIB;
 
@@ -74,6 +76,7 @@ export class RecordingFile {
   readonly #file: WritableFile;
   readonly #settings: RecordingSettings;
   readonly #space: MetadataSpace;
+  readonly #metadataOnDisk: MetadataBlock;
   readonly #regions: LaneRegions;
   readonly #window: PageWindow | undefined;
   readonly #behind: WriteBehind | undefined;
@@ -101,6 +104,7 @@ export class RecordingFile {
     this.#files = files;
     this.#settings = settings;
     this.#space = new MetadataSpace(metadataStart, metadataSize);
+    this.#metadataOnDisk = { position: metadataStart, size: Math.min(METADATA_ON_DISK, metadataSize) };
     this.#regions = new LaneRegions(dataStart, regionSize, settings.windowSize === undefined);
     this.#file = files.create(path);
     this.#window =
@@ -119,6 +123,10 @@ export class RecordingFile {
   static create(path: string, settings: RecordingSettings, files: FileTree = nodeFiles()): RecordingFile {
     const recording = new RecordingFile(path, files, settings);
     try {
+      recording.#file.write(
+        recording.#metadataOnDisk.position,
+        new Uint8Array(recording.#metadataOnDisk.size),
+      );
       const optionsOffset = recording.#writeSections();
       // The magic comes last: a file that has one is whole.
       recording.#file.write(0, encodeV7FirstPage(optionsOffset));
