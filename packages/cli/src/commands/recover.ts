@@ -1,7 +1,7 @@
 /** `usertrace recover`: the last events of processes that died, and recordings whose recorder did. */
 
-import { existsSync, mkdirSync, statSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import { finishRecording, TraceDatError } from '@usertrace/formats';
 import {
   dumpLanes,
@@ -11,6 +11,7 @@ import {
   recordingFiles,
 } from '@usertrace/recording';
 import { errorCode, Failure } from '../failure.ts';
+import { makeFolder } from '../folder.ts';
 import { outputFailure } from '../recording/output-failure.ts';
 import { readVersion } from '../version.ts';
 import { describe } from './snapshot.ts';
@@ -82,7 +83,7 @@ async function recoverProcesses(options: RecoverOptions): Promise<string[]> {
 async function recoverProcess(dead: ProviderProcess, options: RecoverOptions): Promise<boolean> {
   const files = dead.files.filter((file) => !file.opened.hasEnded && hasEvents(file));
   if (files.length > 0) {
-    makeFolder(options.output);
+    makeOutput(options.output);
     const path = freeName(options.output, dead.pid);
     const dump = await dumpLanes(files, path, readVersion()).catch((error: unknown) => {
       throw outputFailure(error, path);
@@ -101,17 +102,11 @@ async function recoverProcess(dead: ProviderProcess, options: RecoverOptions): P
   return files.length > 0;
 }
 
-/**
- * Makes a folder, and those above it. mkdirSync() with `recursive` never returns where nobody can make one, such as in
- * /proc.
- */
-function makeFolder(path: string): void {
-  if (statSync(path, { throwIfNoEntry: false })?.isDirectory() === true) return;
+function makeOutput(folder: string): void {
   try {
-    if (dirname(path) !== path) makeFolder(dirname(path));
-    mkdirSync(path);
+    makeFolder(folder);
   } catch (error) {
-    throw outputFailure(error, path);
+    throw outputFailure(error, folder);
   }
 }
 

@@ -5,9 +5,10 @@
  * user_events.
  */
 
-import { lstatSync, mkdirSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { lstatSync } from 'node:fs';
+import { join } from 'node:path';
 import { Failure, errorCode } from '../failure.ts';
+import { makeFolder } from '../folder.ts';
 
 /** Where the kernel's tracefs stands, and where programs look for it (Documentation/trace/ftrace.rst). */
 export const KERNEL_TREE = '/sys/kernel/tracing';
@@ -119,7 +120,7 @@ function whyNoTree(folder: string, surroundings: Surroundings): string | undefin
  */
 export function prepareMount(folder: string, isPrivate: boolean): void {
   const above = join(folder, '..');
-  makeWithParents(above, isPrivate ? 0o700 : 0o755);
+  make(above, isPrivate ? 0o700 : 0o755);
   if (isPrivate) {
     const stat = lstatSync(above);
     if (!stat.isDirectory() || stat.uid !== process.getuid?.() || (stat.mode & WRITABLE_BY_OTHERS) !== 0) {
@@ -132,21 +133,13 @@ export function prepareMount(folder: string, isPrivate: boolean): void {
   make(folder);
 }
 
-/** Not mkdir's `recursive`: where a file system refuses with ENOENT, as procfs does, Node 20 tries again for ever. */
-function makeWithParents(folder: string, mode: number): void {
-  if (lstatSync(folder, { throwIfNoEntry: false }) !== undefined) return;
-  makeWithParents(dirname(folder), mode);
-  make(folder, mode);
-}
-
 /** Makes a folder, unless there is something of that name. */
 function make(folder: string, mode?: number): void {
   try {
-    mkdirSync(folder, mode);
+    makeFolder(folder, mode);
   } catch (error) {
-    const code = errorCode(error);
-    if (code !== 'EEXIST') {
-      throw new Failure(`cannot make the folder ${folder}: ${code}; choose another with --mount DIR`);
-    }
+    throw new Failure(
+      `cannot make the folder ${folder}: ${errorCode(error)}; choose another with --mount DIR`,
+    );
   }
 }
