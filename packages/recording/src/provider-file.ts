@@ -20,10 +20,14 @@ import {
   PROVIDER_VERSION,
   SESSION_SLOT_SIZE,
   SESSIONS_MAX,
+  THREAD_NAME,
+  THREAD_NAME_SIZE,
+  THREAD_NAMES_MAX,
 } from '@usertrace/abi';
-import { ErrnoError, type ErrnoName, ERRNO } from '@usertrace/base';
-import { isByteLocked, isProcessRunning } from '@usertrace/linux';
+import { ErrnoError, type ErrnoName, isErrnoName } from '@usertrace/base';
+import { isByteLocked, isProcessRunning, parseProviderFileName } from '@usertrace/linux';
 import { closeSync, constants, fstatSync, openSync, readSync, unlinkSync, writeSync } from 'node:fs';
+import { basename } from 'node:path';
 import { LaneReader } from '@usertrace/ring';
 
 /** Bytes of the header that say something, up to kernelPath. */
@@ -35,6 +39,7 @@ const TASK_ID_MAX = 0x7fff_ffff;
 /** What a provider file's header says. */
 export interface ProviderHeader {
   readonly pid: number;
+  /** 0 in a prober's file, whose lane has records of all threads. */
   readonly tid: number;
   readonly eventCount: number;
   readonly eventTableLength: number;
@@ -49,6 +54,8 @@ export interface ProviderHeader {
   readonly sessionChanges: number;
   /** Whether the thread ended in good order, so that nobody needs what it left. */
   readonly hasEnded: boolean;
+  /** Changes whenever a thread's name was stored; 0 in a thread's own file. */
+  readonly threadNameChanges: number;
 }
 
 /** For what a provider file is opened: `change` is for its sessions and words. */
@@ -101,7 +108,12 @@ export class ProviderFile {
     this.#isOpen = false;
   }
 
-  /** Whether the thread that made the file still lives. */
+  /** Whether a prober has written it, in the name of the process. */
+  get isProbers(): boolean {
+    return this.opened.tid === 0;
+  }
+
+  /** Whether the thread that made the file still lives, or the prober. */
   get isAlive(): boolean {
     return isByteLocked(this.fd, PROVIDER_LOCK.provider);
   }
@@ -138,6 +150,7 @@ export class ProviderFile {
       comm: textOf(bytes.subarray(PROVIDER_HEADER.comm, PROVIDER_HEADER.comm + COMM_SIZE)),
       sessionChanges: bytes.readUInt32LE(PROVIDER_HEADER.sessionChanges),
       hasEnded: bytes.readUInt32LE(PROVIDER_HEADER.ended) === 1,
+      threadNameChanges: bytes.readUInt32LE(PROVIDER_HEADER.threadNameChanges),
     });
   }
 
@@ -181,6 +194,24 @@ export class ProviderFile {
   }
 
   /**
+   * The names of the threads whose events the lane has.
+   *
+   * @throws {ErrnoError} EPROTO when the file ends before
+   */
+  threadNames(): (readonly [tid: number, comm: string])[] {
+    const { pid, tid, comm } = this.opened;
+    if (!this.isProbers) return [[tid, comm]];
+    const table = this.bytes(PROVIDER_OFFSET.threadNames, THREAD_NAMES_MAX * THREAD_NAME_SIZE);
+    const names: (readonly [number, string])[] = [[pid, comm]];
+    for (let start = 0; start < table.length; start += THREAD_NAME_SIZE) {
+      const thread = table.readInt32LE(start + THREAD_NAME.tid);
+      const name = table.subarray(start + THREAD_NAME.comm, start + THREAD_NAME.comm + COMM_SIZE);
+      if (thread > 0) names.push([thread, textOf(name)]);
+    }
+    return names;
+  }
+
+  /**
    * A reader of the lane, at its first page.
    *
    * @returns undefined while there is no lane
@@ -219,14 +250,15 @@ export class ProviderFile {
   }
 
   /**
-   * Takes the file of a dead thread away. While its process runs it stays, marked as of no use to anybody: by it the process
-   * finds the memory of the thread that it has still mapped, and removes both.
+   * Takes the file of a dead thread or prober away. While its process runs a thread's stays, marked as of no use to anybody: by it
+   * the process finds the memory of the thread that it has still mapped, and removes both.
    *
    * @throws {ErrnoError} when it was not opened for change
    */
   discard(): void {
     const { pid, startTicks } = this.opened;
-    if (isProcessRunning(pid, startTicks)) this.write(Uint8Array.of(1, 0, 0, 0), PROVIDER_HEADER.ended);
+    if (!this.isProbers && isProcessRunning(pid, startTicks))
+      this.write(Uint8Array.of(1, 0, 0, 0), PROVIDER_HEADER.ended);
     else unlinkSync(this.path);
   }
 
@@ -244,7 +276,8 @@ export class ProviderFile {
 
   #checked(header: ProviderHeader): ProviderHeader {
     const { pid, tid, eventCount, eventTableLength, pageCount, createdAt, startTicks } = header;
-    if (!isTask(pid) || !isTask(tid))
+    const isProbers = tid === 0 && parseProviderFileName(basename(this.path))?.tid === 0;
+    if (!isTask(pid) || !(isTask(tid) || isProbers))
       throw refusal('EPROTO', this.path, `it is of process ${pid}, thread ${tid}`);
     if (eventCount > PROVIDER_EVENTS_MAX || eventTableLength > EVENT_TABLE_SIZE) {
       throw refusal('EPROTO', this.path, `it says ${eventCount} events in ${eventTableLength} bytes`);
@@ -298,6 +331,6 @@ function refusal(code: ErrnoName, path: string, why: string): ErrnoError {
 
 function fileError(error: unknown, doing: string, path: string): ErrnoError {
   const code = (error as NodeJS.ErrnoException).code ?? '';
-  const known = code in ERRNO ? (code as ErrnoName) : 'EIO';
+  const known = isErrnoName(code) ? code : 'EIO';
   return new ErrnoError(known, `Cannot ${doing} provider file ${path}: ${(error as Error).message}`);
 }

@@ -41,8 +41,11 @@ export class TaskTracker {
   readonly #search: DescendantSearch;
   /** Undefined without the connector. */
   readonly #follower: EventFollower | undefined;
-  /** Where `#takeSome` goes on. */
-  #turn: MapIterator<KnownTask> = this.#known.all();
+  /**
+   * Where `#takeSome` goes on. None is held that is not used: V8 keeps all former contents of a Map for an iterator that
+   * stands still.
+   */
+  #turn: MapIterator<KnownTask> | undefined;
   /** Found since the last `#settle`, or to be looked at by it for another reason. */
   #found: KnownTask[] = [];
   #registrationVersion = 0;
@@ -188,9 +191,10 @@ export class TaskTracker {
   #takeSome(): readonly KnownTask[] {
     const tasks: KnownTask[] = [];
     while (tasks.length < LOOKS_PER_CATCH_UP) {
+      this.#turn ??= this.#known.all();
       const { value: task, done } = this.#turn.next();
       if (done === true) {
-        this.#turn = this.#known.all();
+        this.#turn = undefined;
         break;
       }
       tasks.push(task);
