@@ -23,6 +23,7 @@ import {
   tableLines,
   toJson,
 } from './measurement.ts';
+import { measureProbes } from './probes.ts';
 import { measureRecording } from './recording.ts';
 import { measureService } from './service.ts';
 import { measureThroughput } from './throughput.ts';
@@ -41,6 +42,7 @@ Parts; all of them when none is named:
   recording    a process at full speed and usertrace record, a processor each
   service      an HTTP server under load: tracepoints absent, off and on
   watch        programs under usertrace watch and under strace
+  probes       a hit by jump and by breakpoint, beside the kernel's uprobes and frida-gum
   lookups      finding a hit's probe from one thread and from two, beside a locked table
 
 Options:
@@ -82,6 +84,7 @@ const PARTS: Record<string, (request: Request) => Promise<Results>> = {
   recording: ({ seconds }) => measureRecording(seconds),
   service: measureService,
   watch: measureWatch,
+  probes: measureProbes,
   lookups: measureLookups,
 };
 

@@ -11,42 +11,15 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { cProgram } from '../support/c-programs.ts';
-import { finish } from '../support/child.ts';
 import { inRepository } from '../support/repository.ts';
 import { missing } from '../support/requirements.ts';
-import { Server } from '../support/server.ts';
-import { compareAnswers, parseDriverOutput } from './compare.ts';
 import { failureLines, hasPassed, type Outcome, tableLines, tallyByKind } from './report.ts';
+import { runScenario } from './run-scenario.ts';
 import { type AllowedDifference, readAllowedDifferences, readScenarios, type Scenario } from './scenario.ts';
 
 /** More would slow the servers down until their deadlines show in the answers. */
 const PARALLEL_SERVERS = 2;
-const SCENARIO_TIMEOUT_MS = 30_000;
 const EXIT_SKIPPED = 77;
-
-async function runScenario(
-  driver: string,
-  scenario: Scenario,
-  allowed: AllowedDifference[],
-): Promise<Outcome> {
-  let server: Server;
-  try {
-    server = await Server.start();
-  } catch (error) {
-    return { scenario, differences: compareAnswers(scenario, [], allowed), trouble: String(error) };
-  }
-  // The driver's actors cannot be killed while they wait for the server: when time is up the server goes first.
-  const timer = setTimeout(() => void server.crash(), SCENARIO_TIMEOUT_MS);
-  const input = scenario.steps.map(({ op }) => `${op}\n`).join('');
-  const { stdout } = await finish(driver, [server.root], { input, timeoutMs: 2 * SCENARIO_TIMEOUT_MS });
-  clearTimeout(timer);
-  const ending = await server.stop();
-
-  const differences = compareAnswers(scenario, parseDriverOutput(stdout, scenario.steps.length), allowed);
-  if (ending.status === 0) return { scenario, differences };
-  const how = ending.signal ?? `exit ${ending.status}`;
-  return { scenario, differences, trouble: `the server ended with ${how}: ${server.process.stderr}` };
-}
 
 async function runAll(scenarios: readonly Scenario[], allowed: AllowedDifference[]): Promise<Outcome[]> {
   const driver = cProgram('tests/oracle/uevdrive.c');

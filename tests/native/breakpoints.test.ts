@@ -16,7 +16,7 @@ import {
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import {
-  BreakpointTracer,
+  ProbeTracer,
   type FetchArgument,
   type FetchedValue,
   fileIdentity,
@@ -40,7 +40,7 @@ const DEADLINE_MS = 60_000;
 
 const lacking = missing('root', 'cc');
 
-describe.skipIf(lacking !== undefined)('BreakpointTracer', () => {
+describe.skipIf(lacking !== undefined)('ProbeTracer', () => {
   const folder = mkdtempSync(path.join(tmpdir(), 'usertrace-breakpoints-'));
   afterAll(() => rmSync(folder, { recursive: true }));
 
@@ -78,12 +78,13 @@ describe.skipIf(lacking !== undefined)('BreakpointTracer', () => {
     const output = path.join(folder, 'library');
     const seen: bigint[] = [];
     await withTracer(async (tracer, utrace) => {
-      await tracer.add(definitionOf(library, 'a=%di'), ({ values }) => seen.push(values[0] as bigint));
+      await tracer.add(definitionOf(library, 'a=%di:s64'), ({ values }) => seen.push(values[0] as bigint));
       start(tracer, program, [library, String(rounds)], output);
       await utrace.untilEmpty();
     });
     expect(readFileSync(output, 'utf8')).toBe(unprobed(program, [library, String(rounds)]));
-    expect(seen).toEqual(Array.from({ length: rounds }, (_, round) => BigInt(round)));
+    // The constructor's call is the first.
+    expect(seen).toEqual(Array.from({ length: rounds }, (_, round) => [-1n, BigInt(round)]).flat());
   }, 60_000);
 
   it(
@@ -170,17 +171,17 @@ function definitionOf(program: string, words: string): ProbeDefinition {
 }
 
 /** Runs work with a tracer, and fails for probes that are refused. */
-async function withTracer(work: (tracer: BreakpointTracer, utrace: Utrace) => Promise<void>): Promise<void> {
+async function withTracer(work: (tracer: ProbeTracer, utrace: Utrace) => Promise<void>): Promise<void> {
   const refusals: unknown[] = [];
   await using utrace = openUtrace();
-  const tracer = new BreakpointTracer(utrace, (reason) => refusals.push(reason));
+  const tracer = new ProbeTracer(utrace, (reason) => refusals.push(reason));
   await work(tracer, utrace);
   await tracer.close();
   expect(refusals).toEqual([]);
 }
 
 /** Starts the program with its output in a file. */
-function start(tracer: BreakpointTracer, program: string, args: readonly string[], output: string): void {
+function start(tracer: ProbeTracer, program: string, args: readonly string[], output: string): void {
   const input = openSync('/dev/null', 'r');
   const written = openSync(output, 'w');
   tracer.spawn({ command: program, args, stdio: [input, written, 2] });

@@ -63,6 +63,14 @@ function makeCase(below: Random, kinds: readonly string[]): TestCase | undefined
   }
 }
 
+const LANES = {
+  address: COPY + 0x4000,
+  laneCountShift: 0,
+  laneSizeShift: 13,
+  slotSizeShift: 9,
+  slotCountShift: 3,
+};
+
 /** A trampoline in place of the copy. Its lane and words stand behind it in the same memory, full of breakpoints. */
 function makeTrampolineCase(below: Random): TestCase | undefined {
   const kind = ['relative', 'anywhere', 'push or pop', 'near branch', 'loop'][below(5)] as string;
@@ -78,19 +86,10 @@ function makeTrampolineCase(below: Random): TestCase | undefined {
     const copy = makeTrampoline({
       address: COPY,
       probeAddress: ORIGINAL,
-      probeNumber: 1,
       displaced: [instruction],
       continueAt: ORIGINAL + instruction.length,
-      arguments: fetched,
-      lanes: {
-        address: COPY + 0x4000,
-        laneCountShift: 0,
-        laneSizeShift: 13,
-        slotSizeShift: 9,
-        slotCountShift: 3,
-      },
-      gateAddress: COPY + 0x3000,
-      processIdAddress: COPY + 0x3004,
+      probes: [{ arguments: fetched, lanes: LANES, gateAddress: COPY + 0x3000 }],
+      processWords: COPY + 0x1000,
       fileBase: 0n,
     });
     return { instructions: [instruction], copy, encoded: encodeCase(below, [instruction], copy, false) };

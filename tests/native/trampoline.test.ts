@@ -1,5 +1,13 @@
 import { spawnSync } from 'node:child_process';
-import { disassemble, LANE_HEADER, makeTrampoline, SLOT, slotLayout } from '@usertrace/uprobes';
+import {
+  disassemble,
+  GATE,
+  LANE_HEADER,
+  makeTrampoline,
+  PROCESS_WORDS,
+  SLOT,
+  slotLayout,
+} from '@usertrace/uprobes';
 import { describe, expect, it } from 'vitest';
 import { cProgram } from '../support/c-programs.ts';
 import { missing } from '../support/requirements.ts';
@@ -20,12 +28,15 @@ const CODE = Buffer.from(
 
 interface Hit {
   readonly sequence: bigint;
-  readonly thread: bigint;
+  readonly tid: number;
+  readonly pid: number;
+  readonly probe: number;
   readonly faults: bigint;
   readonly slot: Buffer;
 }
 
 interface RunResult {
+  readonly pid: number;
   readonly nsPerCall: number;
   readonly broken: bigint;
   readonly hits: Hit[];
@@ -43,6 +54,7 @@ function run(
     threads?: number;
     calls?: number;
     gate?: number;
+    probes?: number;
     slotCountShift?: number;
     isProbed?: boolean;
     isTimed?: boolean;
@@ -51,7 +63,8 @@ function run(
   const {
     threads = 1,
     calls = 1000,
-    gate = 1,
+    gate = 77,
+    probes = 1,
     slotCountShift = 14,
     isProbed = true,
     isTimed = false,
@@ -66,13 +79,14 @@ function run(
   const trampoline = makeTrampoline({
     address: TRAMPOLINE,
     probeAddress: FUNCTION,
-    probeNumber: 77,
     displaced,
     continueAt: FUNCTION + length,
-    arguments: fetched,
-    lanes,
-    gateAddress: WORDS,
-    processIdAddress: WORDS + 64,
+    probes: Array.from({ length: probes }, (_, index) => ({
+      arguments: fetched,
+      lanes,
+      gateAddress: WORDS + index * GATE.size,
+    })),
+    processWords: WORDS + 0x1000,
     fileBase: BigInt(FUNCTION),
   });
   const code = Buffer.from(CODE);
@@ -81,11 +95,11 @@ function run(
     code.writeInt32LE(TRAMPOLINE - (FUNCTION + 5), 1);
   }
   const words = Buffer.alloc(128);
-  words.writeUInt32LE(gate, 0);
+  for (let index = 0; index < probes; index++) words.writeUInt32LE(gate + (gate && index), index * GATE.size);
   const segments = [
     { address: FUNCTION, size: 4096, bytes: code },
     { address: TRAMPOLINE, size: 0x4000, bytes: Buffer.from(trampoline) },
-    { address: WORDS, size: 4096, bytes: words },
+    { address: WORDS, size: 0x1000 + PROCESS_WORDS.size, bytes: words },
     { address: LANES, size: 2 ** (laneSizeShift + 1), bytes: Buffer.alloc(0) },
   ];
   const input = Buffer.concat([
@@ -99,6 +113,7 @@ function run(
   });
   expect({ status: done.status, signal: done.signal }).toEqual({ status: 0, signal: null });
   const memory = done.stdout.subarray(16);
+  const pid = done.pid;
   const hits: Hit[] = [];
   let lost = 0n;
   for (let lane = 0; lane < 2; lane++) {
@@ -110,13 +125,20 @@ function run(
         .subarray(start + LANE_HEADER.size + (index << slotSizeShift))
         .subarray(0, 1 << slotSizeShift);
       expect(slot.readBigUInt64LE(SLOT.sequence)).toBe(BigInt(index + 1));
-      expect(slot.readUInt32LE(SLOT.probe)).toBe(77);
-      const [thread, faults] = [slot.readBigUInt64LE(SLOT.thread), slot.readBigUInt64LE(SLOT.faults)];
-      hits.push({ sequence: BigInt(index + 1), thread, faults, slot });
+      const [tid, pid, probe] = [SLOT.tid, SLOT.pid, SLOT.probe].map((at) => slot.readUInt32LE(at));
+      const faults = slot.readBigUInt64LE(SLOT.faults);
+      hits.push({
+        sequence: BigInt(index + 1),
+        tid: tid ?? 0,
+        pid: pid ?? 0,
+        probe: probe ?? 0,
+        faults,
+        slot,
+      });
     }
   }
   const nsPerCall = Number(done.stdout.readBigUInt64LE(0)) / calls;
-  return { nsPerCall, broken: done.stdout.readBigUInt64LE(8), hits, lost };
+  return { pid, nsPerCall, broken: done.stdout.readBigUInt64LE(8), hits, lost };
 }
 
 function value(hit: Hit | undefined, text: string, index: number): bigint {
@@ -126,9 +148,14 @@ function value(hit: Hit | undefined, text: string, index: number): bigint {
 describe.skipIf(missing('cc') !== undefined)('a trampoline', () => {
   it('records each hit of each thread with its registers, and the program’s results stay right', () => {
     const text = '%di %si %dx %sp %ip \\-5 %cs';
-    const { hits, broken, lost } = run(text, { threads: 4, calls: 2000 });
+    const { pid, hits, broken, lost } = run(text, { threads: 4, calls: 2000 });
     expect({ broken, lost, hits: hits.length }).toEqual({ broken: 0n, lost: 0n, hits: 8000 });
-    expect(new Set(hits.map(({ thread }) => thread)).size).toBe(4);
+    const tids = new Set(hits.map(({ tid }) => tid));
+    expect(tids.size).toBe(4);
+    // The process's threads are made after its leader, which does not call the function.
+    expect([...tids].every((tid) => tid > pid && tid < pid + 1000)).toBe(true);
+    expect(new Set(hits.map((hit) => hit.pid))).toEqual(new Set([pid]));
+    expect(new Set(hits.map(({ probe }) => probe))).toEqual(new Set([77]));
     for (const hit of hits) {
       expect(value(hit, text, 1)).toBe(value(hit, text, 0) * 3n);
       expect(value(hit, text, 3) % 16n).toBe(8n);
@@ -161,6 +188,13 @@ describe.skipIf(missing('cc') !== undefined)('a trampoline', () => {
       );
       expect(hit.faults).toBe(0b1_0001_1000n);
     }
+  });
+
+  it('records for each probe of its place', () => {
+    const { hits, broken } = run('%di +0(%dx):u8', { threads: 2, calls: 500, probes: 3 });
+    expect({ broken, hits: hits.length }).toEqual({ broken: 0n, hits: 3000 });
+    const counts = [77, 78, 79].map((number) => hits.filter(({ probe }) => probe === number).length);
+    expect(counts).toEqual([1000, 1000, 1000]);
   });
 
   it('records nothing while its gate is shut', () => {

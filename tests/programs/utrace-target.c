@@ -102,7 +102,7 @@ int main(int argc, char **argv) {
     }
   } else if (!strcmp(what, "sleep-once")) {
     /* One long sleep that must not be cut short by a tracer. */
-    struct timespec start, now, length = {0, count * 1000000L};
+    struct timespec start, now, length = {count / 1000, count % 1000 * 1000000L};
     clock_gettime(CLOCK_MONOTONIC, &start);
     say("ready");
     int failed = nanosleep(&length, NULL);

@@ -1,5 +1,5 @@
 /**
- * The C programs of tests/programs, tests/oracle and bench, compiled on demand into build/bin.
+ * The C and C++ programs of tests/programs, tests/oracle and bench, compiled on demand into build/bin.
  *
  * A program is compiled again when its source or the header it shares is newer. Two processes may compile the same
  * one at a time: each writes a file of its own and renames it into place.
@@ -17,9 +17,9 @@ function modifiedAtMs(file: string): number {
 }
 
 /**
- * Compiles a C program unless that was done.
+ * Compiles a C program, or a C++ one (`.cc`), unless that was done.
  *
- * @param source the source's path below the repository's root, such as `tests/programs/storm.c`; a header of the same
+ * @param source the source's path below the repository's root, such as `tests/programs/storm.c`; C++ is `.cc`; a header of the same
  *   name may lie beside it
  * @param linking further arguments of the compiler
  * @returns the program's absolute path
@@ -28,11 +28,13 @@ function modifiedAtMs(file: string): number {
 export function cProgram(source: string, linking: readonly string[] = ['-static']): string {
   const sourcePath = inRepository(source);
   const headers = [SHARED_HEADER, sourcePath.replace(/\.c$/, '.h')];
-  const program = inRepository('build', 'bin', path.basename(source, '.c'));
+  const { name, ext } = path.parse(source);
+  const [compiler, standard] = ext === '.cc' ? ['c++', '-std=gnu++17'] : ['cc', '-std=gnu11'];
+  const program = inRepository('build', 'bin', name);
   if (modifiedAtMs(program) > Math.max(...[sourcePath, ...headers].map(modifiedAtMs))) return program;
   mkdirSync(path.dirname(program), { recursive: true });
   const unfinished = `${program}.${process.pid}`;
-  execFileSync('cc', ['-std=gnu11', '-O2', '-pthread', '-o', unfinished, sourcePath, ...linking], {
+  execFileSync(compiler, [standard, '-O2', '-pthread', '-o', unfinished, sourcePath, ...linking], {
     stdio: ['ignore', 'inherit', 'inherit'],
     timeout: COMPILE_TIMEOUT_MS,
   });

@@ -4,17 +4,20 @@
 import { spawnSync } from 'node:child_process';
 import { closeSync, constants, openSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
+import { KernelUprobes } from './kernel-uprobes.ts';
 
 /** Something a machine may lack. */
 export type Requirement =
   | 'root'
   | 'fuse'
   | 'cc'
+  | 'c++'
   | 'user-namespaces'
   | 'setpriv'
   | 'strace'
   | 'trace-cmd'
   | 'lttng'
+  | 'kernel-uprobes'
   | 'two-processors'
   | 'node26';
 
@@ -39,6 +42,7 @@ const CHECKS: Record<Requirement, { isThere: () => boolean; missing: string }> =
   root: { isThere: () => process.getuid?.() === 0, missing: 'root' },
   fuse: { isThere: canOpenFuse, missing: '/dev/fuse that this user may open' },
   cc: { isThere: () => isInstalled('cc'), missing: 'a C compiler (apt: gcc libc6-dev)' },
+  'c++': { isThere: () => isInstalled('c++'), missing: 'a C++ compiler (apt: g++)' },
   'user-namespaces': {
     isThere: () => runs('unshare', '--user', '--map-root-user', '--mount', 'true'),
     missing: 'user namespaces and util-linux unshare',
@@ -53,6 +57,10 @@ const CHECKS: Record<Requirement, { isThere: () => boolean; missing: string }> =
     isThere: () =>
       isInstalled('lttng-sessiond') && runs('sh', '-c', "echo '#include <lttng/tracepoint.h>' | cc -E -"),
     missing: 'LTTng-UST (apt: liblttng-ust-dev lttng-tools)',
+  },
+  'kernel-uprobes': {
+    isThere: () => KernelUprobes.areThere(),
+    missing: "the kernel's uprobes (tracefs with uprobe_events, at /sys/kernel/tracing), as root",
   },
   'two-processors': {
     isThere: () => availableParallelism() >= 2 && isInstalled('taskset'),

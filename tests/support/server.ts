@@ -22,6 +22,8 @@ export const USERTRACE: string = inRepository('packages', 'cli', 'bin', 'usertra
 export interface ServerOptions {
   /** The folder to mount at, which must exist; a fresh one by default. */
   readonly root?: string;
+  /** Further arguments of `usertrace serve`. */
+  readonly arguments?: readonly string[];
   /** The Node program, and its arguments before the script; this process's by default. */
   readonly node?: readonly string[];
 }
@@ -56,7 +58,7 @@ export class Server {
     const root = options.root ?? (await mkdtemp(path.join(tmpdir(), 'usertrace-test-')));
     const [node = process.execPath, ...nodeArgs] = options.node ?? [];
     const startedAt = performance.now();
-    const child = new Child(node, [...nodeArgs, USERTRACE, 'serve', '--mount', root]);
+    const child = new Child(node, [...nodeArgs, USERTRACE, 'serve', '--mount', root, ...(options.arguments ?? [])]);
     try {
       await child.line(/^usertrace: serving user_events at /, READY_TIMEOUT_MS);
     } catch (error) {

@@ -62,6 +62,19 @@ async function rejection(work: () => unknown): Promise<string> {
   return 'none';
 }
 
+/** Does something as often as that while its target lives; returns how often. */
+async function whileThere(maxRounds: number, work: () => Promise<void>): Promise<number> {
+  for (let round = 0; round < maxRounds; round++) {
+    try {
+      await work();
+    } catch (error) {
+      if ((error as { code: string }).code === 'ESRCH') return round;
+      throw error;
+    }
+  }
+  return maxRounds;
+}
+
 describe('spawn()', () => {
   test('reports every system call of a program from its exec on, and its end', async (context) => {
     needs(context, 'cc');
@@ -217,10 +230,10 @@ describe('attach()', () => {
 
   test('invents no SIGSTOP and interrupts no sleep', async (context) => {
     needs(context, 'cc');
-    const target = await startTarget('sleep-once', '600');
+    const target = await startTarget('sleep-once', '1500');
     const utrace = tracer();
     const signals: number[] = [];
-    for (let round = 0; round < 20; round++) {
+    const rounds = await whileThere(20, async () => {
       const group = utrace.attach(
         target.pid,
         { signal: (_, { signal }) => void signals.push(signal) },
@@ -228,7 +241,8 @@ describe('attach()', () => {
       );
       await group.stop();
       await group.detach();
-    }
+    });
+    expect(rounds).toBeGreaterThan(0);
     expect(await target.output.line(/^slept/)).toBe('slept whole 1');
     expect(signals).toEqual([]);
   });
@@ -691,10 +705,10 @@ describe('examine()', () => {
 
   test('makes a program call the system, and its own sleep and signals are as before', async (context) => {
     needs(context, 'cc');
-    const target = await startTarget('sleep-once', '400');
+    const target = await startTarget('sleep-once', '1500');
     const utrace = tracer();
     const engine = utrace.attachTask(target.pid, {}, 0);
-    for (let round = 0; round < 10; round++) {
+    const rounds = await whileThere(10, async () => {
       await engine.stop();
       await engine.examine((look) => {
         const before = look.registers();
@@ -704,9 +718,71 @@ describe('examine()', () => {
         expect(() => look.systemCall(57, [])).toThrow('EINVAL');
       });
       engine.control(Action.RESUME);
-    }
+    });
+    expect(rounds).toBeGreaterThan(0);
     expect(await target.output.line(/^slept/)).toBe('slept whole 1');
     await engine.detach();
+  });
+});
+
+describe('one thread', () => {
+  test('traces one program after the other, each with a tracer of its own', async (context) => {
+    needs(context, 'cc');
+    for (let round = 0; round < 50 * SCALE; round++) {
+      const { callbacks, counts } = counting();
+      await using utrace = openUtrace();
+      const group = utrace.spawn({ command: targetProgram(), args: ['calls', '5'] }, callbacks, {
+        events: Event.EXEC | Event.DEATH | Event.SYSCALL_EXIT,
+      });
+      await group.ended();
+      expect(counts).toMatchObject({ exec: 1, death: 1 });
+    }
+  });
+
+  test('has one tracer at a time, and says so', async () => {
+    const first = tracer();
+    expect(() => openUtrace()).toThrow('Cannot make this thread a tracer: it is one');
+    await first.close();
+    tracer();
+  });
+
+  test('runs its timers after a callback made a sleeping program call the system', async (context) => {
+    needs(context, 'cc');
+    const target = await startTarget('sleep-once', '600000');
+    const utrace = tracer();
+    const answers: bigint[] = [];
+    const group = utrace.attach(
+      target.pid,
+      {
+        quiesce: ({ task }) => {
+          answers.push(task.examination().systemCall(GETPID, []));
+          return answers.length % 5 === 0 ? Action.RESUME : Action.INTERRUPT;
+        },
+      },
+      { events: Event.QUIESCE },
+    );
+    for (let round = 1; round <= 10; round++) {
+      group.control(Action.INTERRUPT);
+      await until('it was examined', () => answers.length >= 5 * round);
+    }
+    expect(new Set(answers)).toEqual(new Set([BigInt(target.pid)]));
+    await group.detach();
+  });
+});
+
+describe('a process', () => {
+  test('whose threads were detached from one by one stops nobody, and has ended for its engines', async (context) => {
+    needs(context, 'cc');
+    const target = await startTarget('count');
+    const utrace = tracer();
+    const watching = utrace.attach(target.pid, {}, { events: SYSCALLS });
+    const leaving = utrace.attach(target.pid, { quiesce: () => Action.DETACH }, { events: Event.QUIESCE });
+    await leaving.stop();
+    await leaving.ended();
+    expect(await rejection(() => leaving.stop())).toBe('ESRCH');
+    expect(leaving.engines.size).toBe(0);
+    await watching.detach();
+    await untilUndisturbed(target.pid);
   });
 });
 

@@ -36,6 +36,16 @@ export function eventMatcher(pattern: string): EventMatcher {
     (matchesGlob(event, eventName) || matchesGlob(event, withoutFormatId(systemName, eventName)));
 }
 
+/**
+ * The matcher of one glob, for any text.
+ *
+ * @throws {PatternError} when it has an open `[`
+ */
+export function globMatcher(glob: string): (text: string) => boolean {
+  const parts = parseGlob(glob, glob);
+  return (text) => matchesGlob(parts, text);
+}
+
 function withoutFormatId(system: string, event: string): string {
   return system === 'user_events_multi' ? event.replace(/\.[0-9a-f]+$/, '') : event;
 }

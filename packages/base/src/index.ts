@@ -1,4 +1,4 @@
 export { AssertionError, assert, unreachable } from './assert.ts';
 export { ERRNO, ErrnoError, errnoName, type ErrnoName, isErrnoName } from './errno.ts';
-export { type EventMatcher, eventMatcher, PatternError } from './event-pattern.ts';
+export { type EventMatcher, eventMatcher, globMatcher, PatternError } from './event-pattern.ts';
 export { Address, Cpu, Nanoseconds, Pid, Tid, Uid, type Unit } from './units.ts';

@@ -3,9 +3,11 @@
  * commands/, and is loaded only when it is called, so that `serve` starts fast.
  */
 
-import { Command, InvalidArgumentError } from 'commander';
+import { Command, InvalidArgumentError, Option } from 'commander';
 import { positiveNumber, withTreeOptions } from './commands/tree-option.ts';
+import { EXIT, Failure } from './failure.ts';
 import { collect, examples } from './help.ts';
+import { addProbeCommands, DEFINITION_HELP } from './probes/grammar.ts';
 import { addRecordingCommands } from './recording/grammar.ts';
 import { KERNEL_TREE } from './tree/find.ts';
 import { readVersion } from './version.ts';
@@ -40,6 +42,7 @@ export function createProgram(): Command {
   addServe(program);
   addRun(program);
   addRecordingCommands(program);
+  addProbeCommands(program);
   addWatch(program);
   addInspection(program);
   addSwitches(program);
@@ -57,6 +60,13 @@ function addServe(program: Command): void {
       '--mode <octal>',
       'permission bits of the tree, such as 0755 to let others in (default: 0700)',
       fileMode,
+    )
+    .addOption(
+      new Option(
+        '--follow <how>',
+        'engine: learn of forks, execs and ends by tracing the programs that register, where the kernel does not tell of ' +
+          'them (in user namespaces); debuggers and strace cannot attach to them meanwhile',
+      ).choices(['engine']),
     )
     .option('--max-events <n>', 'how many events may exist at once (default: 32768)', eventLimit)
     .addHelpText(
@@ -150,19 +160,44 @@ Returns when the programs have been told. Fails when a pattern means no event.
 
 function addTrace(program: Command): void {
   withTreeOptions(program.command('trace'))
-    .description('print what a running server has recorded')
+    .description('print what a running server has recorded, or with -e events of processes as they come')
+    .argument('[command...]', 'with -e: a command to run and trace, with the processes it starts, after --')
     .option('-f, --follow', 'print events as they come, and remove them, until Ctrl-C')
-    .option('-n, --count <n>', 'print the last N events; with -f end after N', positiveNumber)
+    .option('-n, --count <n>', 'print the last N events; with -f or -e end after N', positiveNumber)
     .option('--clear', 'empty the buffer first; without -f print nothing')
+    .addOption(
+      new Option(
+        '-e, --event <pattern|definition>',
+        'print these events of processes, or of probes that are made for it; may be given again',
+      )
+        .argParser(collect)
+        .conflicts(['mount', 'follow', 'clear']),
+    )
+    .passThroughOptions()
     .addHelpText(
       'after',
-      examples(
+      `${examples(
         ['usertrace trace', 'what the buffer holds'],
         ['usertrace trace -n 20', 'its last 20 events'],
         ['usertrace trace -f --clear', 'only what comes from now on'],
-      ),
+        ['usertrace trace -e "http_*" -p 4711', 'events of one process, without a server'],
+        ["usertrace trace -e 'p ./server:handle_request id=%di:u32' -- ./server", 'calls of a function'],
+      )}${DEFINITION_HELP}`,
     )
-    .action(async (options) => (await import('./commands/trace.ts')).trace(options));
+    .action(async (command: string[], { event, ...options }) => {
+      if (event === undefined) {
+        if (command.length > 0) throw new Failure('a command needs -e; see --help', EXIT.usage);
+        await (await import('./commands/trace.ts')).trace(options);
+        return;
+      }
+      const { traceEvents } = await import('./commands/trace-probes.ts');
+      const { pid, count } = options;
+      process.exitCode = await traceEvents(command, {
+        event,
+        ...(pid === undefined ? {} : { pid: [pid] }),
+        ...(count === undefined ? {} : { count }),
+      });
+    });
 }
 
 function addDemo(program: Command): void {

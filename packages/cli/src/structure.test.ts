@@ -20,13 +20,15 @@ const MAY_USE: Readonly<Record<string, readonly string[]>> = {
   utrace: ['abi', 'linux'],
   uprobes: ['utrace', 'ring'],
   recording: ['ring', 'linux', 'formats'],
-  cli: ['tracefs', 'recording', 'utrace'],
+  prober: ['uprobes', 'recording'],
+  cli: ['tracefs', 'prober'],
 };
 
 /** Modules that only some packages may load, with these. */
 const RESERVED: Readonly<Record<string, readonly string[]>> = {
   koffi: ['linux'],
   'iced-x86': ['uprobes'],
+  'gecko-profiler-demangle': ['cli'],
   commander: ['cli'],
   picocolors: ['cli'],
 };
@@ -46,9 +48,14 @@ function importsOf(name: string): Import[] {
     .flatMap((file) =>
       [...readFileSync(join(folder, file), 'utf8').matchAll(IMPORT)].map(({ groups }) => ({
         file: join(folder, file),
-        module: groups?.['module'] ?? '',
+        module: packageOf(groups?.['module'] ?? ''),
       })),
     );
+}
+
+/** A module's package: some are loaded by the name of a file in it. */
+function packageOf(module: string): string {
+  return /^[^.@/][^/]*(?=\/)/.exec(module)?.[0] ?? module;
 }
 
 function reachable(name: string): Set<string> {

@@ -8,8 +8,10 @@ export {
 export { finishRecording, type FinishOptions, type FinishResult } from './recording/finish-recording.ts';
 export type { RecordingLane } from './recording/lane-regions.ts';
 export { RecordingFile, type RecordingSettings } from './recording/recording-file.ts';
+export { EntryView } from './report/entry-view.ts';
 export type { EventFilter } from './report/event-filter.ts';
 export { type EventFormat, type FormatField, parseEventFormat } from './report/event-format.ts';
+export { eventPrinter, type EventPrinter } from './report/event-printer.ts';
 export { type ReportedEvent, reportedEvents } from './report/report-events.ts';
 export { type JsonEvent, type JsonFieldValue, reportJson } from './report/report-json.ts';
 export { reportText } from './report/report-text.ts';

@@ -59,6 +59,7 @@ export interface Libc {
   waitpid(pid: number, status: Pointer, options: number): number;
   kill(pid: number, signal: number): number;
   ptrace(request: number, tid: number, address: Pointer, data: Pointer): number;
+  pthread_sigmask(how: number, mask: Pointer, former: Pointer): number;
   sigaction(signal: number, wanted: Pointer, former: Pointer): number;
   dlsym(library: Pointer, name: string): number;
   posix_spawn(
@@ -131,6 +132,7 @@ const PROTOTYPES = {
   waitpid: 'int waitpid(int, void *, int)',
   kill: 'int kill(int, int)',
   ptrace: 'int64_t ptrace(int64_t, int, void *, void *)',
+  pthread_sigmask: 'int pthread_sigmask(int, const void *, void *)',
   sigaction: 'int sigaction(int, const void *, void *)',
   dlsym: 'int64_t dlsym(void *, const char *)',
   posix_spawn:
@@ -183,6 +185,8 @@ interface Koffi {
   errno(): number;
   address(memory: NodeJS.TypedArray): bigint;
   view(address: bigint, size: number): ArrayBuffer;
+  proto(prototype: string): unknown;
+  call(address: bigint, prototype: unknown, argument: bigint): number;
   node: { env: unknown };
 }
 
@@ -291,6 +295,18 @@ export function addressOf(memory: NodeJS.TypedArray): number {
 export function viewOf(address: number, size: number): ArrayBuffer {
   door ??= openDoor();
   return door.koffi.view(BigInt(address), size);
+}
+
+/**
+ * Machine code at an address as a function that takes a pointer and answers an int.
+ *
+ * @param address of its first byte; it has to be executable, and stay
+ */
+export function functionAt(address: number): (argument: number) => number {
+  door ??= openDoor();
+  const { koffi } = door;
+  const prototype = koffi.proto('int (void *)');
+  return (argument) => koffi.call(BigInt(address), prototype, BigInt(argument));
 }
 
 /** This thread's N-API environment, which `napi_get_uv_event_loop` wants. */

@@ -26,3 +26,4 @@ export type { HostLoop } from './reactor/node-loop.ts';
 export { type Cancellable, type InlineSource, Reactor } from './reactor/reactor.ts';
 export { MAX_TIMERS } from './reactor/timers.ts';
 export * from './tasks/index.ts';
+export { type CounterReading, readCounter } from './time-stamp-counter.ts';

@@ -11,8 +11,12 @@ import {
 import { type LaneReader, RecordRules, scanPage } from '@usertrace/ring';
 import { ProviderFile } from './provider-file.ts';
 import type { ProviderPlace } from './provider-search.ts';
-import { ProviderSession, type SessionRequest, switchStanding } from './provider-session.ts';
-import { PROVIDER_SYSTEM } from './session-slots.ts';
+import {
+  type EventChoice,
+  ProviderSession,
+  type SessionRequest,
+  switchStanding,
+} from './provider-session.ts';
 
 /** Says which id an event has in the output; undefined leaves it out. */
 export type WrittenId = (event: ProviderEvent) => number | undefined;
@@ -44,6 +48,7 @@ export class AttachedProvider {
   /** Undefined for a thread that has ended already. */
   readonly #session: ProviderSession | undefined;
   readonly #writtenId: WrittenId;
+  #request: SessionRequest;
   #reader: LaneReader | undefined;
   #events: readonly ProviderEvent[] = [];
 
@@ -59,8 +64,9 @@ export class AttachedProvider {
     this.rules = emptyRules(file);
     this.#session = session;
     this.#reader = reader;
+    this.#request = request;
     this.#writtenId = (event) =>
-      request.matches(PROVIDER_SYSTEM, event.name) ? writtenId(event) : undefined;
+      this.#request.matches(event.system, event.name) ? writtenId(event) : undefined;
     this.refresh();
   }
 
@@ -151,6 +157,13 @@ export class AttachedProvider {
   update(): void {
     this.#session?.update();
     if (this.file.events().length > this.#events.length) this.refresh();
+  }
+
+  /** Wants other events from now on; what it did not get done now, `update()` does. */
+  change(choice: EventChoice): void {
+    this.#request = { ...this.#request, ...choice };
+    addEvents(this.rules, this.#events, this.#writtenId);
+    this.#session?.change(choice);
   }
 
   /** Says that everything before a page was read. */

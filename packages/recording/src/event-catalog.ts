@@ -1,24 +1,25 @@
 /**
- * `EventCatalog`: the ids that events of many providers have in one output. Events of the same name and fields are
- * one. A provider's own id is kept where it is free, which it is when all run the same program: then no page has to
+ * `EventCatalog`: the ids that events of many providers have in one output. Events that are
+ * declared alike are one. A provider's own id is kept where it is free, which it is when all run the same program: then no page has to
  * be changed.
  */
 import {
   EVENT_ID_MAX,
-  fieldsText,
-  formatFileText,
+  eventIdentity,
   PROVIDER_FIRST_EVENT_ID,
   type ProviderEvent,
+  providerEventFormat,
 } from '@usertrace/abi';
+import type { EventFormatText } from '@usertrace/formats';
 
 export class EventCatalog {
-  readonly #idByDeclaration = new Map<string, number>();
+  readonly #idByIdentity = new Map<string, number>();
   readonly #usedIds = new Set<number>();
-  readonly #declare: (name: string, formatText: string) => void;
+  readonly #declare: (format: EventFormatText) => void;
   #lastTried = PROVIDER_FIRST_EVENT_ID - 1;
 
-  /** @param declare is given the format file's text of each event that is new */
-  constructor(declare: (name: string, formatText: string) => void) {
+  /** @param declare is given the format of each event that is new */
+  constructor(declare: (format: EventFormatText) => void) {
     this.#declare = declare;
   }
 
@@ -29,14 +30,14 @@ export class EventCatalog {
    * @returns undefined when all ids are taken
    */
   readonly idOf = (event: ProviderEvent): number | undefined => {
-    const declaration = `${event.name} ${fieldsText(event.fields)}`;
-    const known = this.#idByDeclaration.get(declaration);
+    const identity = eventIdentity(event);
+    const known = this.#idByIdentity.get(identity);
     if (known !== undefined) return known;
     const id = this.#usedIds.has(event.id) ? this.#freeId() : event.id;
     if (id === undefined) return undefined;
-    this.#idByDeclaration.set(declaration, id);
+    this.#idByIdentity.set(identity, id);
     this.#usedIds.add(id);
-    this.#declare(event.name, formatFileText(event.name, id, event.fields));
+    this.#declare({ system: event.system, text: providerEventFormat(event, id) });
     return id;
   };
 

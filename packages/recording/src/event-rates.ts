@@ -7,7 +7,7 @@ import type { RuntimeSurroundings } from '@usertrace/linux';
 import { countRecords, type LanePage, scanPage } from '@usertrace/ring';
 import type { AttachedProvider } from './attached-provider.ts';
 import type { SessionRequest } from './provider-session.ts';
-import { type LaneFollower, ProviderSet } from './provider-set.ts';
+import { type LaneFollower, ProviderSet, type WantsProcess } from './provider-set.ts';
 
 /** Batches of pages that one lane gets in a turn. */
 const BATCHES_PER_TURN = 16;
@@ -49,7 +49,7 @@ export class EventRates {
    */
   constructor(parts: {
     readonly request: SessionRequest;
-    readonly wantsProcess: (pid: number) => boolean;
+    readonly wantsProcess: WantsProcess;
     readonly warn: (message: string) => void;
     readonly surroundings?: RuntimeSurroundings;
   }) {
@@ -101,9 +101,9 @@ export class EventRates {
 
   #add(provider: AttachedProvider, { counts, lost }: LaneCounter): void {
     const { pid, comm } = provider.file.opened;
-    for (const { index, name } of provider.events) {
+    for (const { index, system, name } of provider.events) {
       if (provider.rules.writtenIds[index] !== COUNTED) continue;
-      const key = `${pid} ${name}`;
+      const key = `${pid} ${system} ${name}`;
       const count = this.#counts.get(key) ?? { pid, comm, event: name, count: 0 };
       count.count += counts[index] as number;
       this.#counts.set(key, count);

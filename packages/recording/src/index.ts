@@ -1,7 +1,10 @@
 export { AttachedProvider, addEvents, emptyRules, type WrittenId } from './attached-provider.ts';
 export { EventRates, type EventRate, type RatesReport } from './event-rates.ts';
 export { LaneCopy, type LaneCopyParts, type PageSink } from './lane-copy.ts';
+export { type LiveEvent, LiveEvents, type LiveEventsOptions } from './live-events.ts';
 export { dumpLanes, hasEvents, type LaneDump } from './lane-dump.ts';
+export { type FormatEvent, type ProbedProcess, ProbeProvider } from './probe-provider.ts';
+export { ProbeProviders } from './probe-providers.ts';
 export { type ProviderAccess, ProviderFile, type ProviderHeader } from './provider-file.ts';
 export {
   eventsOf,
@@ -28,4 +31,4 @@ export {
   type RecordingTotals,
 } from './recording.ts';
 export { announceServer } from './server-announcement.ts';
-export { isTracerAlive, isWanted, PROVIDER_SYSTEM, readSessions, type SessionSlot } from './session-slots.ts';
+export { isTracerAlive, isWanted, readSessions, type SessionSlot } from './session-slots.ts';

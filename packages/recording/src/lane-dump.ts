@@ -2,6 +2,7 @@
  * Copies of what lanes hold, into a file of their own: `usertrace snapshot` of a process that runs on, and `usertrace
  * recover` of one that has died. Nothing in the lanes is changed, and nobody notices.
  */
+import type { ProviderEvent } from '@usertrace/abi';
 import { ErrnoError } from '@usertrace/base';
 import type { FinishResult, RecordingFile } from '@usertrace/formats';
 import { addEvents, emptyRules } from './attached-provider.ts';
@@ -9,7 +10,6 @@ import { EventCatalog } from './event-catalog.ts';
 import { LaneCopy } from './lane-copy.ts';
 import type { ProviderFile } from './provider-file.ts';
 import type { EventChoice } from './provider-session.ts';
-import { PROVIDER_SYSTEM } from './session-slots.ts';
 import { commText, createFile } from './recording.ts';
 
 /** Batches that are read of a lane at most: the largest lane's, and as much again that a living writer adds. */
@@ -46,7 +46,7 @@ export async function dumpLanes(
   choice?: Pick<EventChoice, 'matches'>,
 ): Promise<LaneDump> {
   const output = createFile(path, version);
-  const catalog = new EventCatalog((_, text) => output.addFormat({ system: PROVIDER_SYSTEM, text }));
+  const catalog = new EventCatalog((format) => output.addFormat(format));
   const totals = { events: 0, lost: 0, overwritten: 0, threads: 0, damagedPages: 0 };
   const warnings: string[] = [];
   try {
@@ -94,9 +94,9 @@ function copyLane(
     if (reader === undefined) return undefined;
     // From the first event on: what was overwritten is marked before the oldest that is left.
     const rules = emptyRules(file);
-    const isMeant = (name: string): boolean => choice?.matches(PROVIDER_SYSTEM, name) ?? true;
+    const isMeant = ({ system, name }: ProviderEvent): boolean => choice?.matches(system, name) ?? true;
     const refresh = (): void =>
-      addEvents(rules, file.events(), (event) => (isMeant(event.name) ? catalog.idOf(event) : undefined));
+      addEvents(rules, file.events(), (event) => (isMeant(event) ? catalog.idOf(event) : undefined));
     refresh();
     copy = new LaneCopy({
       reader,
@@ -109,7 +109,7 @@ function copyLane(
       },
       refresh,
     });
-    output.setComm(file.opened.tid, commText(file.opened.comm));
+    for (const [tid, comm] of file.threadNames()) output.setComm(tid, commText(comm));
     copy.turn(BATCHES_MAX);
   } catch (error) {
     // What was read before it stays; a full disk is nobody's fault but the disk's.

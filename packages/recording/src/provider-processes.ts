@@ -2,7 +2,7 @@
  * Processes that have provider files, as tools show them: one for all threads of a process. Files are opened for the
  * answer and closed after it; nothing is kept.
  */
-import { PROVIDER_LOCK, type ProviderEvent } from '@usertrace/abi';
+import { eventIdentity, PROVIDER_LOCK, type ProviderEvent, WITHDRAWN_BYTE } from '@usertrace/abi';
 import { ErrnoError } from '@usertrace/base';
 import { type RuntimeSurroundings, tryLockByte } from '@usertrace/linux';
 import { type ProviderAccess, ProviderFile } from './provider-file.ts';
@@ -79,7 +79,7 @@ export interface ProcessEvent {
   readonly event: ProviderEvent;
   /** Bits of its enable words, of all threads together. */
   readonly word: number;
-  /** Threads that have it. */
+  /** Those of threads that have it, or a prober's. */
   readonly files: readonly ProviderFile[];
 }
 
@@ -95,10 +95,13 @@ export function eventsOf(process: ProviderProcess): ProcessEvent[] {
     const events = file.events();
     const words = file.words(events.length);
     for (const event of events) {
-      const known = found.get(event.command) ?? { event, word: 0, files: [] };
-      known.word |= words[event.index] as number;
+      const word = words[event.index] as number;
+      if (file.isProbers && ((word >>> (8 * WITHDRAWN_BYTE)) & 0xff) !== 0) continue;
+      const identity = eventIdentity(event);
+      const known = found.get(identity) ?? { event, word: 0, files: [] };
+      known.word |= word;
       known.files.push(file);
-      found.set(event.command, known);
+      found.set(identity, known);
     }
   }
   return [...found.values()];

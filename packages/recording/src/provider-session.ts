@@ -11,7 +11,6 @@ import { tryLockByte, unlockByte } from '@usertrace/linux';
 import { ProviderFile } from './provider-file.ts';
 import {
   changeSessions,
-  PROVIDER_SYSTEM,
   type SessionControl,
   sessionLock,
   setWanted,
@@ -43,7 +42,9 @@ export class ProviderSession {
   readonly slot: number;
   /** CLOCK_MONOTONIC nanoseconds: what is older was written for others. */
   readonly startedAt: bigint;
-  readonly #request: SessionRequest;
+  #request: SessionRequest;
+  /** The slot does not say yet what is wanted. */
+  #isChanged = false;
   #wantedCount = 0;
   readonly #unreadBytes = Buffer.alloc(8);
   #unreadPage: number;
@@ -106,12 +107,39 @@ export class ProviderSession {
    */
   update(): boolean {
     const events = this.file.events();
-    if (events.length === this.#wantedCount) return true;
-    const wantedCount = changeSessions(this.file, this.slot, () => {
-      this.file.write(wantedBits(events, this.#request), slotOffset(this.slot) + SESSION.wanted);
+    if (events.length === this.#wantedCount && !this.#isChanged) return true;
+    const { mode, patterns } = this.#request;
+    const wantedCount = changeSessions(this.file, this.slot, (control) => {
+      const wanted = wantedBits(events, this.#request);
+      if (!this.#isChanged) this.file.write(wanted, slotOffset(this.slot) + SESSION.wanted);
+      else {
+        const startedAt = Number(this.startedAt);
+        control.store(this.slot, {
+          mode,
+          tracerPid: process.pid,
+          patterns,
+          startedAt,
+          wanted,
+          unreadPage: this.#unreadPage,
+        });
+      }
     });
-    this.#wantedCount = wantedCount ?? this.#wantedCount;
-    return wantedCount !== undefined;
+    if (wantedCount === undefined) return false;
+    this.#wantedCount = wantedCount;
+    this.#isChanged = false;
+    return true;
+  }
+
+  /**
+   * Wants other events from now on.
+   *
+   * @returns as `update()`, which makes good what could not be done now
+   * @throws {ErrnoError} as `update()`
+   */
+  change(choice: EventChoice): boolean {
+    this.#request = { ...this.#request, ...choice };
+    this.#isChanged = true;
+    return this.update();
   }
 
   /** Says which page is the first that was not read; in discard mode the program waits for it. */
@@ -153,7 +181,7 @@ export function switchStanding(
   own?: number,
 ): readonly ProviderEvent[] | 'busy' {
   const events = file.events();
-  const meant = events.filter(({ name }) => choice.matches(PROVIDER_SYSTEM, name));
+  const meant = events.filter(({ system, name }) => choice.matches(system, name));
   const done = changeSessions(file, own, (control) => {
     const standing = control.sessions.find(({ slot }) => slot === STANDING_SESSION);
     const wanted = standing === undefined ? new Uint8Array(WANTED_SIZE) : standing.wanted.slice();
@@ -195,7 +223,7 @@ function takeSlot(file: ProviderFile, control: SessionControl): number | undefin
 
 function wantedBits(events: readonly ProviderEvent[], { matches }: EventChoice): Uint8Array {
   const wanted = new Uint8Array(WANTED_SIZE);
-  for (const { index, name } of events) setWanted(wanted, index, matches(PROVIDER_SYSTEM, name));
+  for (const { index, system, name } of events) setWanted(wanted, index, matches(system, name));
   return wanted;
 }
 

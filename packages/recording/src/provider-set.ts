@@ -9,7 +9,7 @@ import { ErrnoError } from '@usertrace/base';
 import type { RuntimeSurroundings } from '@usertrace/linux';
 import { AttachedProvider, type WrittenId } from './attached-provider.ts';
 import { OWN_SURROUNDINGS, type ProviderPlace, ProviderSearch } from './provider-search.ts';
-import type { SessionRequest } from './provider-session.ts';
+import type { EventChoice, SessionRequest } from './provider-session.ts';
 
 /** How often the folders are listed although nobody said that something changed, in milliseconds. */
 const LIST_INTERVAL_MS = 500;
@@ -24,6 +24,9 @@ const LOCK_RETRY_MS = 5;
 const NEVER_WOKEN = new Int32Array(new SharedArrayBuffer(4));
 /** In how many turns a lane is read to its end at most: one that is still written to has none. */
 const DRAIN_TURNS_MAX = 512;
+
+/** Whether what a thread of a process writes is wanted. */
+export type WantsProcess = (pid: number, tid: number) => boolean;
 
 /** Reads the lane of one provider. */
 export interface LaneFollower {
@@ -42,8 +45,8 @@ export interface LaneFollower {
 export interface ProviderSetParts {
   readonly request: SessionRequest;
   readonly writtenId: WrittenId;
-  /** Whether a process is to be followed; asked once for each of its threads. */
-  readonly wantsProcess: (pid: number) => boolean;
+  /** Whether a process is to be followed; asked once for each of its threads, with thread 0 for the file of a prober. */
+  readonly wantsProcess: WantsProcess;
   /** Makes the follower of a provider. */
   readonly follow: (provider: AttachedProvider) => LaneFollower;
   /** Told of what could not be followed, or not any longer. */
@@ -61,6 +64,7 @@ interface Followed {
 
 export class ProviderSet {
   readonly #parts: ProviderSetParts;
+  #request: SessionRequest;
   readonly #search: ProviderSearch;
   readonly #followedByPath = new Map<string, Followed>();
   /** Files that are not followed and will not be. */
@@ -73,6 +77,7 @@ export class ProviderSet {
 
   constructor(parts: ProviderSetParts) {
     this.#parts = parts;
+    this.#request = parts.request;
     this.#search = new ProviderSearch(parts.surroundings ?? OWN_SURROUNDINGS, () => {
       this.#mustList = true;
       parts.onNews?.();
@@ -125,6 +130,16 @@ export class ProviderSet {
     for (const followed of this.#followedByPath.values()) this.#letGo(followed, isRead);
   }
 
+  /** Wants other events from now on. */
+  change(choice: EventChoice): void {
+    this.#request = { ...this.#request, ...choice };
+    for (const followed of this.#followedByPath.values())
+      this.#attempt(followed, () => {
+        followed.provider.change(choice);
+        return true;
+      });
+  }
+
   #takeNew(now: number): void {
     this.#mustList = false;
     this.#listedAtMs = now;
@@ -139,12 +154,12 @@ export class ProviderSet {
   }
 
   #take(place: ProviderPlace, now: number): void {
-    if (!this.#parts.wantsProcess(place.pid)) {
+    if (!this.#parts.wantsProcess(place.pid, place.tid)) {
       this.#refusedPaths.add(place.path);
       return;
     }
     try {
-      const provider = AttachedProvider.attach(place, this.#parts.request, this.#parts.writtenId);
+      const provider = AttachedProvider.attach(place, this.#request, this.#parts.writtenId);
       if (typeof provider === 'object') {
         this.#followedByPath.set(place.path, { place, provider, follower: this.#parts.follow(provider) });
       } else if (provider === 'dead') this.#refusedPaths.add(place.path);

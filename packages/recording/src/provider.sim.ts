@@ -86,7 +86,7 @@ export class SimulatedProvider {
    * @returns its number
    */
   declare(command: string): number {
-    const entry = encodeEventEntry(command);
+    const entry = encodeEventEntry('command', command);
     writeSync(this.#fd, entry, 0, entry.length, PROVIDER_OFFSET.events + this.#tableLength);
     this.#tableLength += entry.length;
     this.#header.setUint32(PROVIDER_HEADER.eventTableLength, this.#tableLength, true);

@@ -18,8 +18,7 @@ import type { AttachedProvider } from './attached-provider.ts';
 import { EventCatalog } from './event-catalog.ts';
 import { LaneCopy, type PageSink } from './lane-copy.ts';
 import type { SessionRequest } from './provider-session.ts';
-import { PROVIDER_SYSTEM } from './session-slots.ts';
-import { type LaneFollower, ProviderSet } from './provider-set.ts';
+import { type LaneFollower, ProviderSet, type WantsProcess } from './provider-set.ts';
 
 /** Batches of pages that one lane gets in a turn: 4 MiB, a whole lane of the default size. */
 const BATCHES_PER_TURN = 16;
@@ -47,8 +46,8 @@ export interface RecordingOptions extends SessionRequest {
   readonly windowSize?: number;
   /** The version of this program. */
   readonly version: string;
-  /** Whether a process is recorded. */
-  readonly wantsProcess: (pid: number) => boolean;
+  /** Whether a process is recorded; thread 0 stands for the file of a prober. */
+  readonly wantsProcess: WantsProcess;
   /** Told of what cannot be recorded. */
   readonly warn: (message: string) => void;
   /** Called when the following turn should come at once. */
@@ -104,9 +103,9 @@ export class Recording {
     const { path, version, windowSize, wantsProcess, warn, onNews, surroundings } = options;
     this.#file = createFile(path, version, windowSize);
     this.#hasWindow = windowSize !== undefined;
-    const catalog = new EventCatalog((_, text) => {
+    const catalog = new EventCatalog((format) => {
       this.#eventNames += 1;
-      this.#file.addFormat({ system: PROVIDER_SYSTEM, text });
+      this.#file.addFormat(format);
     });
     this.#providers = new ProviderSet({
       request: options,
@@ -210,11 +209,13 @@ export class Recording {
   }
 
   #follow(provider: AttachedProvider): LaneFollower {
-    const { tid, comm, createdAt } = provider.file.opened;
+    const { file } = provider;
+    const { createdAt } = file.opened;
     this.#threadsEver += 1;
     const { rules } = provider;
     let copy: LaneCopy | undefined;
     let lane: ReturnType<RecordingFile['addLane']> | undefined;
+    let namesSeen: number | undefined;
     const begin = (): LaneCopy | undefined => {
       const { reader } = provider;
       if (reader === undefined) return undefined;
@@ -237,7 +238,6 @@ export class Recording {
         sink,
         refresh: () => provider.refresh(),
       });
-      this.#file.setComm(tid, commText(comm));
       this.#copies.add(begun);
       return begun;
     };
@@ -249,6 +249,11 @@ export class Recording {
         const { pages, isBehind } = copy.turn(BATCHES_PER_TURN, () =>
           provider.setUnreadPage(reader.position),
         );
+        const { threadNameChanges } = file.header();
+        if (threadNameChanges !== namesSeen) {
+          namesSeen = threadNameChanges;
+          for (const [tid, comm] of file.threadNames()) this.#file.setComm(tid, commText(comm));
+        }
         return isBehind ? 1 : pages / provider.pageCount;
       },
       end: () => {

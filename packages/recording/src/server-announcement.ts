@@ -32,7 +32,7 @@ export function announceServer(folder: string, surroundings: RuntimeSurroundings
     try {
       const file = ProviderFile.open(place.path, place.owner, 'change');
       try {
-        if (file.isAlive && announceTo(file, path)) told += 1;
+        if (file.isAlive && !file.isProbers && announceTo(file, path)) told += 1;
       } finally {
         file.close();
       }

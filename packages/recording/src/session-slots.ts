@@ -24,8 +24,6 @@ import { assert, ErrnoError, eventMatcher, PatternError } from '@usertrace/base'
 import { isByteLocked, tryLockByte, unlockByte } from '@usertrace/linux';
 import { type ProviderFile, textOf } from './provider-file.ts';
 
-/** The system of all events that programs declare. */
-export const PROVIDER_SYSTEM = 'user_events';
 /** Bytes of a session's `wanted`. */
 export const WANTED_SIZE: number = PROVIDER_EVENTS_MAX / 8;
 /** How often it is looked whether the program declared events meanwhile: one that goes on does so hundreds of times. */
@@ -155,17 +153,17 @@ function tryControl(file: ProviderFile, patienceMs: number): boolean {
 function adoptEvents(file: ProviderFile, events: readonly ProviderEvent[]): void {
   if (events.length === 0) return;
   for (const { slot, patterns, wanted } of readSessions(file)) {
-    for (const { index, name } of events) {
-      if (patterns.some((pattern) => isMeant(pattern, name))) setWanted(wanted, index, true);
+    for (const { index, system, name } of events) {
+      if (patterns.some((pattern) => isMeant(pattern, system, name))) setWanted(wanted, index, true);
     }
     file.write(wanted, slotOffset(slot) + SESSION.wanted);
   }
 }
 
 /** Whether a pattern that somebody else wrote means an event. */
-function isMeant(pattern: string, name: string): boolean {
+function isMeant(pattern: string, system: string, name: string): boolean {
   try {
-    return eventMatcher(pattern)(PROVIDER_SYSTEM, name);
+    return eventMatcher(pattern)(system, name);
   } catch (error) {
     if (error instanceof PatternError) return false;
     throw error;

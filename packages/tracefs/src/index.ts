@@ -10,4 +10,11 @@ export type {
   Reply,
   TreeNode,
 } from './node.ts';
+export type {
+  ProbeEventIdentity,
+  ProbeHit,
+  ProbeRefusal,
+  ProbesObserver,
+  ProbesPort,
+} from './probe-event.ts';
 export { type RunningServer, type ServerOptions, startServer } from './server.ts';

@@ -65,6 +65,12 @@ export class TraceClock {
   readonly epochNs: bigint;
   /** The time now, since `epochNs`. */
   readonly now: () => Nanoseconds;
+  /**
+   * A time of a moment ago, since `epochNs`: of clocks that do not count CLOCK_MONOTONIC it is the time now.
+   *
+   * @param timeNs CLOCK_MONOTONIC nanoseconds
+   */
+  readonly at: (timeNs: bigint) => Nanoseconds;
   /** How its times are printed. */
   readonly printed: ClockText;
 
@@ -76,9 +82,14 @@ export class TraceClock {
       this.epochNs = port.epochNs(source);
       this.printed = new ClockText(this.epochNs, true);
       this.now = () => port.now(source);
+      this.at =
+        source === 'monotonic'
+          ? (timeNs) => Nanoseconds(Math.max(0, Number(timeNs - this.epochNs)))
+          : () => this.now();
       return;
     }
     this.epochNs = 0n;
+    this.at = () => this.now();
     this.printed = new ClockText(this.epochNs, false);
     if (rule.unit === 'count') {
       let count = 0;

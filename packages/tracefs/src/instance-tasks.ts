@@ -46,6 +46,11 @@ export class TaskRecorder {
     if (command !== undefined) this.#commands.record(tid, command);
   }
 
+  /** A task's name is told by somebody who has asked for it while the task was there. */
+  keepCommand(tid: Tid, command: string): void {
+    this.#commands.record(tid, command);
+  }
+
   /** A task writes an event: its process is kept. */
   noteProcess(tid: Tid): void {
     if (this.#freshProcesses.has(tid)) return;

@@ -8,7 +8,7 @@
  */
 
 import { COMMON_FIELDS_SIZE, ENTRY_MAX } from '@usertrace/abi';
-import type { Cpu, ErrnoName, Tid } from '@usertrace/base';
+import type { Cpu, ErrnoName, Nanoseconds, Tid } from '@usertrace/base';
 import { RingBuffer, kibOfSubBuffers, subBuffersForKib, SUB_BUFFERS_MIN } from '@usertrace/ring';
 import type { EventTracer, UserEvent } from '@usertrace/user-events';
 import { TraceClock, type TraceClockName } from './instance-clock.ts';
@@ -16,6 +16,7 @@ import { ErrorLog } from './instance-error-log.ts';
 import { InstanceOptions, type TraceOptionName } from './instance-options.ts';
 import type { InstancePorts } from './instance-ports.ts';
 import type { TaskRecorder } from './instance-tasks.ts';
+import type { TracedEvent } from './traced-event.ts';
 import type { Turns } from './turns.ts';
 
 /** What a CPU's buffer has once it is used, as in the kernel (trace_buf_size). */
@@ -41,7 +42,7 @@ export class TraceInstance implements EventTracer {
 
   readonly #ports: InstancePorts;
   readonly #tasks: TaskRecorder;
-  readonly #enabled = new Set<UserEvent>();
+  readonly #enabled = new Set<TracedEvent>();
   readonly #waiting = new Set<() => void>();
   #clock: TraceClock;
   #isTracingOn = true;
@@ -106,7 +107,7 @@ export class TraceInstance implements EventTracer {
   }
 
   /** The events that are on. */
-  get enabledEvents(): ReadonlySet<UserEvent> {
+  get enabledEvents(): ReadonlySet<TracedEvent> {
     return this.#enabled;
   }
 
@@ -126,16 +127,30 @@ export class TraceInstance implements EventTracer {
    * @returns whether it records
    */
   write(typeId: number, pid: Tid, payload: Uint8Array): boolean {
+    return this.#writeAt(this.#clock.now(), typeId, pid, payload);
+  }
+
+  /**
+   * Records an entry that happened a moment ago, if the instance records and its clock counts what the time is of. An entry that is
+   * older than the CPU's last gets that one's time.
+   *
+   * @param timeNs CLOCK_MONOTONIC nanoseconds
+   */
+  writeAt(timeNs: bigint, typeId: number, pid: Tid, payload: Uint8Array): void {
+    this.#writeAt(this.#clock.at(timeNs), typeId, pid, payload);
+  }
+
+  #writeAt(time: Nanoseconds, typeId: number, pid: Tid, payload: Uint8Array): boolean {
     if (!this.#isRecording) return false;
-    this.buffer.write(this.#ports.currentCpu(), this.#clock.now(), typeId, 0, 0, pid, payload);
+    this.buffer.write(this.#ports.currentCpu(), time, typeId, 0, 0, pid, payload);
     if (this.#recordsCommands) this.#tasks.noteCommand(pid);
     if (this.#recordsProcesses) this.#tasks.noteProcess(pid);
     if (this.#waiting.size > 0 && !this.#isWakeDue) this.#wakeSoon();
     return true;
   }
 
-  /** Switches an event on or off in this instance. The caller waits for UserEvent.settled() if it wants to. */
-  setEnabled(event: UserEvent, isOn: boolean): void {
+  /** Switches an event on or off in this instance. The caller waits for its settled() if it wants to. */
+  setEnabled(event: TracedEvent, isOn: boolean): void {
     if (this.#enabled.has(event) === isOn) return;
     if (isOn) {
       this.#enabled.add(event);
@@ -147,7 +162,7 @@ export class TraceInstance implements EventTracer {
   }
 
   /** An event is gone. If it ever was on here, the buffer may hold entries that nobody can print any more. */
-  eventRemoved(event: UserEvent): void {
+  eventRemoved(event: TracedEvent): void {
     if (event.wasTracedBy(this)) this.#mustClear = true;
   }
 

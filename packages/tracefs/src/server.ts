@@ -17,6 +17,7 @@ import {
   adoptProcessConnector,
   clockTime,
   descriptorLimit,
+  type EventSource,
   type FuseMount,
   isInUserNamespace,
   libc,
@@ -39,6 +40,7 @@ import type { ClockSource } from './instance-clock.ts';
 import { descriptorShares } from './descriptor-shares.ts';
 import { FuseConnection } from './fuse/connection.ts';
 import type { Caller, DirectoryNode } from './node.ts';
+import type { ProbesPort } from './probe-event.ts';
 import { TraceTree } from './tree/trace-tree.ts';
 import { userEventsDataNode } from './user-events-data.ts';
 import { UserShares } from './user-shares.ts';
@@ -53,6 +55,13 @@ export interface ServerOptions {
   readonly maxEvents?: number;
   /** Whether the tree of another server at the same directory may be covered; if not, starting throws EBUSY. */
   readonly mayCover?: boolean;
+  /** Who has the probes that the tree shows; without it there are none. */
+  readonly probes?: ProbesPort;
+  /**
+   * Makes what tells of forks, execs and ends, in place of the process connector and of searching /proc. It is told whom to call
+   * when there is something new. Its maker closes it, after the server.
+   */
+  readonly taskEvents?: (arrived: () => void) => EventSource;
   /** An inherited subscription to the process connector, for a server that may not make one itself. */
   readonly processConnectorFd?: number;
 }
@@ -121,8 +130,9 @@ class Server implements RunningServer {
       },
       owner,
     );
-    this.#connector = processConnector(options.processConnectorFd);
-    this.#tracker = new TaskTracker(this.#tasks, this.#connector, this.#domain);
+    const taskEvents = options.taskEvents?.(() => this.#tracker.catchUp());
+    this.#connector = taskEvents === undefined ? processConnector(options.processConnectorFd) : undefined;
+    this.#tracker = new TaskTracker(this.#tasks, taskEvents ?? this.#connector, this.#domain);
     const sweep = (): void => this.#tracker.sweep();
     this.#tree = new TraceTree({
       domain: this.#domain,
@@ -146,6 +156,7 @@ class Server implements RunningServer {
         },
         underWay: new UserShares(ioctls, owner),
       }),
+      ...(options.probes === undefined ? {} : { probes: options.probes }),
     });
     this.root = this.#tree.root;
     const mode = options.mode ?? DEFAULT_ROOT_MODE;

@@ -52,14 +52,26 @@ export {
 } from './code/relocation.ts';
 export { sdtDefinition, type SdtDefinition } from './definition/sdt-definition.ts';
 export { probeRefusal, type RefusalReason } from './code/probe-rules.ts';
-export { LANE_HEADER, LANE_MARGIN, SLOT, type LaneGeometry } from './trampoline/lane-layout.ts';
+export {
+  GATE,
+  LANE_HEADER,
+  LANE_MARGIN,
+  laneSets,
+  type LaneGeometry,
+  type LaneSet,
+  type LaneShape,
+  SLOT,
+} from './trampoline/lane-layout.ts';
+export { PROCESS_WORDS } from './trampoline/thread-identity.ts';
 export {
   canFetch,
   makeTrampoline,
   slotLayout,
   TEXT_BYTES_MAX,
   TRAMPOLINE_ARGUMENTS_MAX,
+  type TrampolineCondition,
   type TrampolineInput,
+  type TrampolineProbe,
   type ValuePlace,
 } from './trampoline/trampoline.ts';
 export { FileSymbols, type FileReader } from './target/file-symbols.ts';
@@ -67,7 +79,21 @@ export { type FileMapping, type FileProbe, MAPPINGS_MAX, PROBES_MAX } from './ta
 export { READERS_MAX, SharedTableMemory, SPACES_MAX } from './table/table-memory.ts';
 export { NO_PROBE, TableReader } from './table/table-reader.ts';
 export { TableWriter } from './table/table-writer.ts';
-export { BreakpointTracer } from './breakpoint/breakpoint-tracer.ts';
+export { ProbeTracer, type ProbeState } from './breakpoint/breakpoint-tracer.ts';
 export { type FetchedValue } from './breakpoint/fetching.ts';
 export { type Hit } from './breakpoint/probed-places.ts';
-export { fileIdentity } from './breakpoint/process-maps.ts';
+export { fileIdentity, type Mapping, readMappings } from './breakpoint/process-maps.ts';
+export { CounterClock } from './lane/counter-clock.ts';
+export { HitQueue } from './lane/hit-queue.ts';
+export { type SlotHit } from './lane/lane.ts';
+export { LanesReader } from './lane/lanes-reader.ts';
+export { RECORD_SIZE_MAX, RecordEncoder } from './record/record-encoder.ts';
+export { type FilteredHit, HitFilter } from './filter/hit-filter.ts';
+export { filterCondition } from './filter/filter-condition.ts';
+export { type FilterField, filterFields } from './filter/filter-field.ts';
+export { FilterRefusal } from './filter/filter-refusal.ts';
+export { MachineCode } from './trampoline/machine-code.ts';
+export { ENTRY, type FallbackCode, type FallbackInput, makeFallbackCode } from './fallback/fallback-code.ts';
+export { type SignalAction } from './fallback/signal-action.ts';
+export { JumpHit } from './jump/jump-hit.ts';
+export { type JumpObstacle } from './jump/wanted-jumps.ts';

@@ -301,6 +301,7 @@ export class SimKernel implements PtracePort {
   forgetChild(): void {}
   buryChildren(): void {}
   watch(): void {}
+  bring(): void {}
   unwatch(): void {}
   linger(): void {}
   close(): void {}

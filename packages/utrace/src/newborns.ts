@@ -1,7 +1,7 @@
 /**
  * Brings traced children and their parents together. A child's first stop and its parent's event for it may be told in any
  * order. A child without a parent yet is kept stopped; if the parent was killed before its event was told, the child is given
- * after ADOPTION_MS to those who follow its family.
+ * after ADOPTION_MS, twice that at most, to those who follow its family.
  */
 import { PTRACE_EVENT, SIGNAL, stopStatus, taskEnd } from '@usertrace/abi';
 import type { Clock, Deferred, PtracePort } from './port.ts';
@@ -9,6 +9,7 @@ import type { ProcessEngine } from './process-engine.ts';
 import { Task } from './task.ts';
 import type { TaskHost } from './task-host.ts';
 import type { TaskTable } from './task-table.ts';
+import { UNKNOWN_OPTIONS } from './trace-options.ts';
 
 const ADOPTION_MS = 200;
 /** Children that died or were let go before their parents' events were told. */
@@ -21,8 +22,11 @@ export class Newborns {
   readonly #clock: Clock;
   readonly #tasks: TaskTable;
   readonly #processes: Iterable<ProcessEngine>;
-  /** Those whose parents' events were not told yet, and what ends the wait for them. */
-  readonly #unclaimed = new Map<Task, Deferred>();
+  /** Those whose parents' events were not told yet. */
+  readonly #unclaimed = new Set<Task>();
+  /** Of those, the ones that were there at the last look: at the next one they are adopted. */
+  #waited: Task[] = [];
+  #look: Deferred | undefined;
   readonly #lost = new Set<number>();
 
   /** @param processes who may follow them */
@@ -40,12 +44,10 @@ export class Newborns {
       this.#port.detach(tid, 0);
       return;
     }
-    const task = this.#tasks.add(tid, tid, 'stopped', -1);
+    const task = this.#tasks.add(tid, tid, 'stopped', UNKNOWN_OPTIONS);
     task.isHeld = true;
-    this.#unclaimed.set(
-      task,
-      this.#clock.after(ADOPTION_MS, () => this.#adopt(task)),
-    );
+    this.#unclaimed.add(task);
+    this.#look ??= this.#clock.after(ADOPTION_MS, this.#lookAgain);
     task.handle(status);
   }
 
@@ -65,13 +67,14 @@ export class Newborns {
     const kind = event === PTRACE_EVENT.FORK ? 'fork' : event === PTRACE_EVENT.VFORK ? 'vfork' : 'clone';
     let child = this.#tasks.get(childTid);
     if (this.#lost.delete(childTid) && child === undefined) {
-      child = new Task(this.#host, childTid, childTid, 'stopped', -1);
+      child = new Task(this.#host, childTid, childTid, 'stopped', UNKNOWN_OPTIONS);
       child.died(taskEnd(SIGNAL.KILL));
     }
     const isNew = child === undefined;
-    child ??= this.#tasks.add(childTid, childTid, 'running', -1);
+    child ??= this.#tasks.add(childTid, childTid, 'running', UNKNOWN_OPTIONS);
     this.#claim(child);
     if (!isFork && child.state !== 'gone') child.tgid = this.#port.status(childTid)?.tgid ?? childTid;
+    child.inherit(parent);
     if (isNew || child.engines.length === 0) child.isFiltered = parent.isFiltered;
     parent.handleBirth(child, { kind, isThread: child.tgid === parent.tgid });
   }
@@ -90,15 +93,27 @@ export class Newborns {
 
   /** Nobody follows any of them. */
   releaseAll(): void {
-    for (const [task, adoption] of this.#unclaimed) {
-      adoption.cancel();
-      task.isHeld = false;
-    }
+    for (const task of this.#unclaimed) task.isHeld = false;
+    this.rest();
   }
+
+  /** Nothing is traced. */
+  rest(): void {
+    this.#look?.cancel();
+    this.#look = undefined;
+    this.#waited = [];
+  }
+
+  /** One timer for all: most are claimed some microseconds after they were met. */
+  readonly #lookAgain = (): void => {
+    const waited = this.#waited.filter((task) => this.#unclaimed.has(task));
+    this.#waited = [...this.#unclaimed].filter((task) => !waited.includes(task));
+    this.#look = this.#waited.length === 0 ? undefined : this.#clock.after(ADOPTION_MS, this.#lookAgain);
+    for (const task of waited) this.#adopt(task);
+  };
 
   /** Its parent's event was told, or it died, or nobody waits for that any longer. */
   #claim(task: Task): void {
-    this.#unclaimed.get(task)?.cancel();
     this.#unclaimed.delete(task);
   }
 

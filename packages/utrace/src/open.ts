@@ -7,6 +7,7 @@ import { Utrace, type UtraceOptions } from './utrace.ts';
  * runs on.
  *
  * @throws {UnsupportedSystemError} when this is not Linux on x86-64
+ * @throws {ErrnoError} EBUSY while this thread has a tracer that was not closed: two would take each other's stops from wait(2)
  */
 export function openUtrace(options: UtraceOptions = {}): Utrace {
   return new Utrace((listener) => new SystemTracer(listener), options);

@@ -39,6 +39,8 @@ export interface PtracePort {
   buryChildren(isTraced: (pid: number) => boolean): void;
   /** Tasks run: their stops are to be brought. */
   watch(): void;
+  /** Brings what has happened already, without waiting; nothing while that is being done. */
+  bring(): void;
   /** No task is traced. */
   unwatch(): void;
   /** Only dead tasks are left: their ends are brought, but Node's loop is not kept alive for them. */

@@ -113,8 +113,10 @@ export class ProcessEngine {
   async stop(): Promise<void> {
     this.#mustBeAttached('stop it');
     for (;;) {
+      // One that a callback detached, or whose task dies, never stops.
       const moving = [...this.#engines.values()].filter(
-        ({ wantsStop, task }) => !wantsStop || !task.isStopped,
+        ({ attachment, wantsStop, task }) =>
+          attachment === 'attached' && task.deathStage === 'alive' && !(wantsStop && task.isStopped),
       );
       if (moving.length === 0) return;
       await Promise.all(moving.map((engine) => engine.stop().catch(ignoreGone)));
@@ -139,10 +141,19 @@ export class ProcessEngine {
     await this.detach();
   }
 
-  /** A task died or was let go. Only Utrace calls this. */
+  /** A task died or was let go. Only Utrace calls this and the one that follows. */
   taskGone(task: Task): void {
     const engine = this.#engines.get(task);
-    if (engine === undefined) return;
+    if (engine !== undefined) this.#lose(task, engine);
+  }
+
+  /** An engine was detached by itself: its callback said so, or somebody who found it in `engines`. */
+  dropped(engine: Engine): void {
+    const { task } = engine;
+    if (this.#engines.get(task) === engine) this.#lose(task, engine);
+  }
+
+  #lose(task: Task, engine: Engine): void {
     this.#engines.delete(task);
     engine.unref();
     if (this.#former.size >= MAX_FORMER) this.#former.clear();

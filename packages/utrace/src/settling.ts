@@ -7,7 +7,7 @@ import type { Engine } from './engine.ts';
 import type { TaskParts } from './stop-reader.ts';
 import type { Task } from './task.ts';
 import type { TaskHost } from './task-host.ts';
-import { optionsFor, SYSTEM_CALL_EVENTS } from './trace-options.ts';
+import { optionsFor, SYSTEM_CALL_EVENTS, UNKNOWN_OPTIONS } from './trace-options.ts';
 
 /** Decides for one task. */
 export class Settling {
@@ -34,6 +34,11 @@ export class Settling {
   get lacksOptions(): boolean {
     const { engines } = this.#parts;
     return (optionsFor(engines.events, this.#task.isFiltered) & ~this.#options) !== 0;
+  }
+
+  /** Its task was made by another one, which has not gone on since. */
+  inherit(parent: Settling): void {
+    if (this.#options === UNKNOWN_OPTIONS) this.#options = parent.#options;
   }
 
   /** Decides, unless callbacks run or it is not in the stop that was told last. */
@@ -115,6 +120,9 @@ export class Settling {
     const listens = stop.kind === 'group';
     // A step that is asked for in a group stop is done when that is over.
     if (listens) step.wish = wish;
+    // Asked for before it goes on, a stop comes before its next instruction; a step would be lost that way.
+    const stopsAtOnce = engines.owesReport && !listens && wish === Action.RESUME;
+    if (stopsAtOnce) this.#task.interruptAtOnce();
     const answer = listens ? port.listen(tid) : port.resume(tid, this.#requestFor(wish), signal);
     this.wakeQuiet();
     if (answer < 0) {
@@ -122,7 +130,7 @@ export class Settling {
       return;
     }
     this.#task.wentOn(listens ? 'listening' : 'running');
-    if (engines.owesReport) this.#task.interrupt();
+    if (engines.owesReport && !stopsAtOnce) this.#task.interrupt();
   }
 
   #requestFor(wish: number): number {

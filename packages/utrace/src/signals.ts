@@ -1,19 +1,22 @@
 /** What signals would do, and which SIGTRAPs are steps. */
 import { defaultAction, SIGNAL, TRAP_CODE } from '@usertrace/abi';
+import type { TraceeStatus } from '@usertrace/linux';
 import type { Disposition } from './actions.ts';
 
 /**
  * What a signal does to a program (signal(7)).
  *
- * @param handled bit N-1 for each signal N that it handles
- * @param ignored bit N-1 for each that it ignores
+ * @param status of the program; without one it is taken to have said nothing about signals
  */
-export function dispositionOf(signal: number, handled: bigint, ignored: bigint): Disposition {
-  const bit = 1n << BigInt(signal - 1);
+export function dispositionOf(
+  signal: number,
+  status: Pick<TraceeStatus, 'handledSignals' | 'ignoredSignals'> | undefined,
+): Disposition {
   if (signal === SIGNAL.KILL) return 'terminate';
   if (signal === SIGNAL.STOP) return 'stop';
-  if ((handled & bit) !== 0n) return 'handle';
-  if ((ignored & bit) !== 0n) return 'ignore';
+  const bit = 1n << BigInt(signal - 1);
+  if (status !== undefined && (status.handledSignals & bit) !== 0n) return 'handle';
+  if (status !== undefined && (status.ignoredSignals & bit) !== 0n) return 'ignore';
   return defaultAction(signal);
 }
 

@@ -128,8 +128,7 @@ export class StopReader {
       this.#task.vanished();
       return;
     }
-    const status = isStep ? undefined : port.status(tid);
-    const disposition = dispositionOf(signal, status?.handledSignals ?? 0n, status?.ignoredSignals ?? 0n);
+    const disposition = dispositionOf(signal, isStep ? undefined : port.status(tid));
     this.#stop.signalReport = { signal, information, disposition, isStep };
     this.#report.start(Event.SIGNAL);
   }

@@ -21,16 +21,21 @@ export class Stop {
   jobSignal = 0;
   /** Told to engines in a callback for a signal. */
   signalReport: SignalReport | undefined;
-  readonly signalInformation: SignalInformation = new SignalInformation();
   child: Task | undefined;
   birth: Birth = { kind: 'fork', isThread: false };
   formerTid = 0;
   /** The port's own, which other tasks' stops write over, or a copy. */
   call: SystemCallStop;
   isResumedEntry = false;
+  #signalInformation: SignalInformation | undefined;
 
   constructor(call: SystemCallStop) {
     this.call = call;
+  }
+
+  /** What came with the signal; made when the task gets its first one, which most never do. */
+  get signalInformation(): SignalInformation {
+    return (this.#signalInformation ??= new SignalInformation());
   }
 
   /**

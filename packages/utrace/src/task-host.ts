@@ -24,6 +24,8 @@ export interface TaskHost {
   leaving(task: Task): void;
   /** A request answered that it is not there: it was killed, or another task has its number after an exec. */
   vanished(task: Task): void;
+  /** An engine was detached, and is none of its task's any more. */
+  dropped(engine: Engine): void;
   /** It died, with this end, or was let go; its number is free. */
   gone(task: Task, end: TaskEnd | undefined): void;
 }

@@ -43,7 +43,7 @@ export class TaskTable {
     return [...this.#tasks.values()].filter((task) => task.tgid === tgid);
   }
 
-  /** @param options PTRACE_OPTION bits that the kernel has, or -1 when that is not known */
+  /** @param options PTRACE_OPTION bits that the kernel has, or UNKNOWN_OPTIONS */
   add(tid: number, tgid: number, state: 'running' | 'stopped', options: number): Task {
     const task = new Task(this.#host, tid, tgid, state, options);
     this.#tasks.set(tid, task);
@@ -66,8 +66,8 @@ export class TaskTable {
     while (this.#tasks.size > 0) await this.#emptyWaiters.untilWoken();
   }
 
-  wakeIfEmpty(): void {
-    if (this.#tasks.size > 0) return;
+  /** Nothing is traced any more. */
+  wakeEmpty(): void {
     this.#port.unwatch();
     this.#emptyWaiters.wake();
   }

@@ -60,7 +60,7 @@ export class Task {
   #laterStatus: number | undefined;
 
   /**
-   * @param options PTRACE_OPTION bits that it was seized with
+   * @param options PTRACE_OPTION bits that it was seized with, or UNKNOWN_OPTIONS
    */
   constructor(host: TaskHost, tid: number, tgid: number, state: TaskState, options: number) {
     this.#host = host;
@@ -224,6 +224,11 @@ export class Task {
     else this.#host.vanished(this);
   }
 
+  /** Makes it stop again as soon as it goes on, before its next instruction. */
+  interruptAtOnce(): void {
+    if (this.port.interrupt(this.tid) === 0) this.#isInterrupted = true;
+  }
+
   /** SIGKILL broke the stop; what is told of it next is its end. Only its parts call this and the three that follow. */
   vanished(): void {
     this.wentOn('running');
@@ -272,6 +277,11 @@ export class Task {
     this.settle();
   }
 
+  /** It is the child of a task that stopped for that just now: the kernel has the same options for both. */
+  inherit(parent: Task): void {
+    this.#settling.inherit(parent.#settling);
+  }
+
   /** The callbacks for its birth are done. */
   release(): void {
     this.isHeld = false;
@@ -281,7 +291,9 @@ export class Task {
   /** Engines were detached, and no callbacks run. */
   dropDetached(): void {
     assert(!this.isReporting, 'engines leave between reports');
-    if (!this.#parts.engines.dropDetached()) return;
+    const dropped = this.#parts.engines.dropDetached();
+    if (dropped.length === 0) return;
+    for (const engine of dropped) this.#host.dropped(engine);
     this.eventsChanged();
     this.#settling.wakeQuiet();
   }

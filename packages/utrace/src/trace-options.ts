@@ -4,6 +4,9 @@ import { Event } from './actions.ts';
 
 export const SYSTEM_CALL_EVENTS: number = Event.SYSCALL_ENTRY | Event.SYSCALL_EXIT;
 
+/** Which options the kernel has for a task is not known: they are set when it goes on. */
+export const UNKNOWN_OPTIONS = -1;
+
 /**
  * The options of PTRACE_SEIZE for what engines want: only what somebody wants costs stops.
  *

@@ -26,6 +26,11 @@ const DEFAULT_DEADLINE_MS = 1_000;
 export interface UtraceOptions {
   /** A callback that answers a promise may keep its task stopped so long, in milliseconds; 1,000 if left out. */
   readonly deadlineMs?: number;
+  /**
+   * Whether this thread sleeps in waitpid(2), for some milliseconds at a time, while tasks run: the fastest way, for a thread that
+   * has little else to do. Otherwise SIGCHLD tells it of stops, or in a worker thread a clock. True if left out.
+   */
+  readonly mayBlock?: boolean;
   /** Told of what callbacks throw; if left out it is thrown on, outside of the callback. */
   readonly failed?: (engine: Engine, reason: unknown) => void;
 }
@@ -44,6 +49,7 @@ const SYSTEM_CLOCK: Clock = {
 export class Utrace implements StopListener, TaskHost {
   readonly port: PtracePort;
   readonly deadlineMs: number;
+  readonly #mayBlock: boolean;
   readonly #clock: Clock;
   readonly #failed: ((engine: Engine, reason: unknown) => void) | undefined;
   readonly #tasks: TaskTable;
@@ -64,6 +70,7 @@ export class Utrace implements StopListener, TaskHost {
     clock: Clock = SYSTEM_CLOCK,
   ) {
     this.deadlineMs = options.deadlineMs ?? DEFAULT_DEADLINE_MS;
+    this.#mayBlock = options.mayBlock ?? true;
     this.#failed = options.failed;
     this.#clock = clock;
     this.port = makePort(this);
@@ -147,6 +154,11 @@ export class Utrace implements StopListener, TaskHost {
     group.attachTo(task);
     task.handleExec(pid);
     return group;
+  }
+
+  /** Brings all that has happened until now, unless that is being done: a callback may have called this. */
+  bring(): void {
+    this.port.bring();
   }
 
   /** Resolves when nothing is traced. */
@@ -234,7 +246,7 @@ export class Utrace implements StopListener, TaskHost {
   }
 
   hasRunningTasks(): boolean {
-    return this.#runningCount > 0;
+    return this.#mayBlock && this.#runningCount > 0;
   }
 
   takeYield(): boolean {
@@ -280,13 +292,19 @@ export class Utrace implements StopListener, TaskHost {
     return !task.isFiltered;
   }
 
+  dropped(engine: Engine): void {
+    for (const group of this.#processes) group.dropped(engine);
+  }
+
   gone(task: Task, end: TaskEnd | undefined): void {
     this.#tasks.delete(task);
     this.#newborns.gone(task);
     this.#departures.settled(task);
     if (end !== undefined && task.tid === task.tgid) this.#departures.processEnded(task.tgid, end);
     for (const group of this.#processes) group.taskGone(task);
-    this.#tasks.wakeIfEmpty();
+    if (this.#tasks.size > 0) return;
+    this.#newborns.rest();
+    this.#tasks.wakeEmpty();
   }
 
   /** A group of engines has none left and follows nobody. Only the group calls this. */

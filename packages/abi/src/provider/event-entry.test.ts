@@ -3,13 +3,13 @@ import { describe, expect, it } from 'vitest';
 import { decodeEventTable, encodeEventEntry, EVENT_COMMAND_MAX } from './event-entry.ts';
 
 const COMMANDS = ['tick', 'http_request __rel_loc char[] url; u16 status', 'point struct point p 8'];
-const TABLE = Buffer.concat(COMMANDS.map(encodeEventEntry));
+const TABLE = Buffer.concat(COMMANDS.map((command) => encodeEventEntry('command', command)));
 
 describe('the event table', () => {
   it('is read as it was written', () => {
     const { events, isWhole } = decodeEventTable(TABLE, 3);
     expect(isWhole).toBe(true);
-    expect(events.map(({ command }) => command)).toEqual(COMMANDS);
+    expect(events.map(({ text }) => text)).toEqual(COMMANDS);
     expect(events.map(({ id, index, name }) => [id, index, name])).toEqual([
       [1024, 0, 'tick'],
       [1025, 1, 'http_request'],
@@ -26,7 +26,10 @@ describe('the event table', () => {
       isWhole: false,
       events: { length: 1 },
     });
-    const withNonsense = Buffer.concat([encodeEventEntry('a u99 b'), encodeEventEntry('b u8 b')]);
+    const withNonsense = Buffer.concat([
+      encodeEventEntry('command', 'a u99 b'),
+      encodeEventEntry('command', 'b u8 b'),
+    ]);
     expect(decodeEventTable(withNonsense, 2)).toMatchObject({
       isWhole: false,
       events: [{ index: 1, name: 'b' }],
@@ -37,7 +40,7 @@ describe('the event table', () => {
 
   it('holds the longest command there is', () => {
     const command = `${'e'.repeat(EVENT_COMMAND_MAX - 6)} u8 ab`;
-    expect(decodeEventTable(encodeEventEntry(command), 1).events[0]?.command).toBe(command);
+    expect(decodeEventTable(encodeEventEntry('command', command), 1).events[0]?.text).toBe(command);
   });
 
   it('takes any bytes without harm', () => {

@@ -4,9 +4,14 @@
  * Each thread (each isolate) of a program has one, mapped by itself alone: tracers use pread(2) and pwrite(2), so that
  * a file which somebody truncates gives them a short read and not a SIGBUS. Numbers are little-endian.
  *
+ * A prober has one for each process that it probes, in the name of that process: all is as in a thread's, but for the thread's
+ * id, which is 0. The records of its lane are of any threads, whose names stand in a table of their own, and events may be
+ * withdrawn and come back.
+ *
  *     0x000000  header          one page, HEADER below
  *     0x001000  enable words    EVENTS_MAX u32, one an event
  *     0x003000  sessions        SESSIONS_MAX slots of SESSION_SLOT_SIZE bytes, SESSION below
+ *     0x007000  thread names    THREAD_NAMES_MAX rows of THREAD_NAME below; a prober's only
  *     0x010000  event table     appended to, never changed: entries of event-entry.ts, until 0x110000
  *     0x110000  lane            one page LANE, then a page table, then the pages, from the first enabled event on
  *
@@ -15,12 +20,14 @@
  *
  *     bit 31       24 23     16 15        8 7             0
  *         +----------+---------+-----------+---------------+
- *         | kernel   | nobody: | attention | sessions that |
- *         | bit 31   | zero    |           | want the event|
+ *         | kernel   | with-   | attention | sessions that |
+ *         | bit 31   | drawn   |           | want the event|
  *         +----------+---------+-----------+---------------+
  *
  * A server that starts after the program sets `attention` to 1, after it has written its folder into the header. The
  * program's following event then looks at the header, and puts the byte back to 0 in all words.
+ *
+ * A prober sets `withdrawn` to 1 when the probe is gone, and to 0 when the same one is there again. Others leave it 0.
  *
  * Who changes sessions, and the low bytes of the words that follow from them, holds the control lock. A tracer that
  * died leaves a slot whose lock is free; whoever notices takes the slot away and counts the words anew from the slots
@@ -61,6 +68,8 @@ export const PROVIDER_FIRST_EVENT_ID = 1024;
 export const KERNEL_ENABLE_BIT = 31;
 /** Byte of an enable word that asks the program to look at kernelAnnouncements. */
 export const ATTENTION_BYTE = 1;
+/** Byte of an enable word that says that the event is not there at present. */
+export const WITHDRAWN_BYTE = 2;
 /** Bits of an enable word that count user-space sessions. */
 export const SESSION_COUNT_MASK = 0xff;
 
@@ -69,6 +78,7 @@ export const PROVIDER_OFFSET = {
   header: 0,
   words: 0x1000,
   sessions: 0x3000,
+  threadNames: 0x7000,
   events: 0x1_0000,
   lane: 0x11_0000,
 } as const;
@@ -88,7 +98,7 @@ export const PROVIDER_HEADER = {
   version: 8,
   /** s32: the process, as it calls itself. */
   pid: 12,
-  /** s32: the thread, as it calls itself. */
+  /** s32: the thread, as it calls itself; 0 in a prober's file. */
   tid: 16,
   /** u32: events in the table; their entries and words are valid before this counts them. */
   eventCount: 20,
@@ -112,8 +122,22 @@ export const PROVIDER_HEADER = {
   kernelEvents: 76,
   /** u32: 1 once the thread has ended in good order: nothing here is of interest when its lock is free. */
   ended: 80,
+  /** u32: bumped with every name of a thread that is stored. */
+  threadNameChanges: 84,
   /** Up to KERNEL_PATH_MAX bytes: the tracefs folder of the server that announced itself last. */
   kernelPath: 128,
+} as const;
+
+/** Rows of the table of thread names. A thread has the row of its id's remainder, so a later one may take it. */
+export const THREAD_NAMES_MAX = 1800;
+/** Bytes of a row of it. */
+export const THREAD_NAME_SIZE = 20;
+/** Fields of a row, as offsets from its start. */
+export const THREAD_NAME = {
+  /** s32: the thread; 0 when nobody has the row. */
+  tid: 0,
+  /** 16 bytes: its command name, NUL-terminated. */
+  comm: 4,
 } as const;
 
 /** Longest `kernelPath`, in bytes. */

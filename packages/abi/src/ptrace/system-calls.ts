@@ -141,6 +141,9 @@ const ESCAPES: Readonly<Record<string, string>> = {
   '\r': '\\r',
 };
 
+/** Most texts have nothing to be escaped, and are not to be looked through by a callback. */
+const PLAIN = /^[ !#-[\]-~]*$/;
+
 /**
  * Bytes as text with C's escapes, as strace prints them, so that no terminal takes a part of it for a command.
  *
@@ -148,6 +151,7 @@ const ESCAPES: Readonly<Record<string, string>> = {
  */
 export function escapedText(bytes: Uint8Array): string {
   const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('latin1');
+  if (PLAIN.test(text)) return text;
   return text.replaceAll(/[^ !#-[\]-~]/g, (character) => {
     const code = character.charCodeAt(0).toString(16).padStart(2, '0');
     return ESCAPES[character] ?? `\\x${code}`;

@@ -1,12 +1,11 @@
 /** `usertrace list`: the events of running processes, and those of a running server. */
 
-import { KERNEL_ENABLE_BIT, SESSION_COUNT_MASK, STANDING_SESSION } from '@usertrace/abi';
+import { eventIdentity, KERNEL_ENABLE_BIT, SESSION_COUNT_MASK, STANDING_SESSION } from '@usertrace/abi';
 import {
   eventsOf,
   findProcesses,
   isTracerAlive,
   isWanted,
-  PROVIDER_SYSTEM,
   purgeSessions,
   type ProcessEvent,
   type ProviderFile,
@@ -87,7 +86,7 @@ function listingsOf(one: ProviderProcess): ProviderListing[] {
   return eventsOf(one).map((found) => {
     const { event, word, files } = found;
     return {
-      system: PROVIDER_SYSTEM,
+      system: event.system,
       event: event.name,
       id: event.id,
       fields: event.fields.map(
@@ -96,7 +95,7 @@ function listingsOf(one: ProviderProcess): ProviderListing[] {
       isEnabled: (word & SESSION_COUNT_MASK) !== 0 || isKernelOn(word),
       pid: one.pid,
       comm: one.comm,
-      threads: files.length,
+      threads: files.filter(({ isProbers }) => !isProbers).length,
       listeners: listenersOf(found, sessionsByFile),
     };
   });
@@ -117,7 +116,7 @@ function listenersOf(
   const listeners = new Set<string>(isKernelOn(word) ? ['kernel'] : []);
   for (const file of files) {
     // The same event may have another number in another thread.
-    const { index } = file.events().find(({ command }) => command === event.command) ?? event;
+    const { index } = file.events().find((other) => eventIdentity(other) === eventIdentity(event)) ?? event;
     for (const { slot, tracerPid, wanted } of sessionsByFile.get(file) ?? []) {
       if (isWanted(wanted, index)) listeners.add(slot === STANDING_SESSION ? 'standing' : `${tracerPid}`);
     }

@@ -9,6 +9,8 @@ import { outputFailure } from '../recording/output-failure.ts';
 import { counted, countText, sizeText } from '../recording/quantities.ts';
 import { StatusLine } from '../recording/status-line.ts';
 import { endOfCommand, TurnLoop } from '../recording/turns.ts';
+import { splitEventOptions } from '../probes/event-choice.ts';
+import { RunProbes, scopeOf, syncProbes } from '../probes/run-probes.ts';
 import { checkCommand } from '../run/command.ts';
 import { readVersion } from '../version.ts';
 
@@ -50,7 +52,8 @@ export interface RecordSummary extends Pick<RecordingTotals, 'events' | 'lost' |
  * @throws {Failure} when the file cannot be written
  */
 export async function record(command: readonly string[], options: RecordOptions): Promise<number> {
-  const matches = anyEventMatcher(options.event);
+  const choice = splitEventOptions(options.event);
+  anyEventMatcher(choice.patterns);
   if (options.output === STANDARD_OUTPUT || options.output === '') {
     const why = 'a recording is changed while it grows';
     throw new Failure(`cannot record to standard output: ${why}; name a file with -o`, EXIT.usage);
@@ -58,16 +61,47 @@ export async function record(command: readonly string[], options: RecordOptions)
   // A mistyped command leaves the former recording as it is.
   if (command[0] !== undefined) checkCommand(command[0], process.env['PATH'] ?? '');
   const line = new StatusLine(process.stderr, options.quiet !== true);
+  const probes = await RunProbes.add({
+    ...choice,
+    scope: scopeOf(command, options.pid),
+    say: (text) => line.say(`usertrace: ${text}`),
+  });
+  const patterns = [...choice.patterns, ...(probes?.events ?? [])];
+  try {
+    // Nobody but the command has such events; a child of it may have ended before anybody asks whose it was.
+    const isProbesAlone = choice.patterns.length === 0;
+    return await recordEvents(command, { ...options, event: patterns }, { line, probes, isProbesAlone });
+  } finally {
+    probes?.close();
+  }
+}
+
+/** What a recording has besides its options. */
+interface RecordParts {
+  readonly line: StatusLine;
+  readonly probes: RunProbes | undefined;
+  /** Whether nothing is wanted but what the probes write. */
+  readonly isProbesAlone: boolean;
+}
+
+/** Records events that are there, and those of probes that were made for it. */
+async function recordEvents(
+  command: readonly string[],
+  options: RecordOptions,
+  { line, probes, isProbesAlone }: RecordParts,
+): Promise<number> {
   const loop = new TurnLoop();
   let followed: FollowedCommand | undefined;
   const recording = begin(() => {
-    const isOurs = (pid: number): boolean =>
-      command.length > 0 ? followed?.isDescendant(pid) === true : (options.pid?.includes(pid) ?? true);
+    const isOurs = (pid: number, tid: number): boolean =>
+      command.length > 0
+        ? followed?.isDescendant(pid) === true || (tid === 0 && isProbesAlone)
+        : (options.pid?.includes(pid) ?? true);
     return new Recording({
       path: options.output,
       version: readVersion(),
       patterns: options.event,
-      matches,
+      matches: anyEventMatcher(options.event),
       mode: options.discard ? 'discard' : 'overwrite',
       wantsProcess: isOurs,
       onNews: loop.wake,
@@ -82,14 +116,20 @@ export async function record(command: readonly string[], options: RecordOptions)
   let exitCode = 0;
   try {
     if (command.length > 0) {
-      followed = new FollowedCommand(command, { [ENABLE_VARIABLE]: startPatterns(options.event) });
+      const environment = { [ENABLE_VARIABLE]: startPatterns(options.event) };
+      followed = new FollowedCommand(command, environment, probes && ((body) => probes.launch(body)));
+      await followed.started;
       void followed.ended.then(() => stop.abort());
+    } else if (probes !== undefined) {
+      recording.turn();
+      await probes.sync();
     } else explainSilence(recording, options, line, stop.signal);
     await loop.run(() => {
       const pauseMs = recording.turn();
       line.show(() => progressText(recording.totals, startedAt));
       return pauseMs;
     }, stop.signal);
+    await (probes?.sync() ?? syncProbes());
     recording.stop();
     durationMs = performance.now() - startedAt;
     // The time is over, and the command may go on.

@@ -1,12 +1,12 @@
 /** `usertrace enable` and `usertrace disable`: switching events of a running server, or of one process. */
 
 import { setTimeout as delay } from 'node:timers/promises';
+import type { ProviderEvent } from '@usertrace/abi';
 import {
   type EventChoice,
   findProcesses,
   heldTooLong,
   type ProviderFile,
-  PROVIDER_SYSTEM,
   switchStanding,
 } from '@usertrace/recording';
 import { Failure } from '../failure.ts';
@@ -58,11 +58,13 @@ async function switchMeant(
     if (files.length === 0) return chosenTree(options).switchEvents(matches, isOn);
     const served = servedEvents(options, matches, isOn);
     if (served.length > 0) return served;
-    const names = new Set<string>();
+    const switched = new Map<string, EventName>();
     for (const file of files) {
-      for (const { name } of await switchThread(file, choice, isOn)) names.add(name);
+      for (const { system, name } of await switchThread(file, choice, isOn)) {
+        switched.set(`${system}:${name}`, { system, event: name });
+      }
     }
-    return [...names].map((event) => ({ system: PROVIDER_SYSTEM, event }));
+    return [...switched.values()];
   } finally {
     found.close();
   }
@@ -82,7 +84,7 @@ async function switchThread(
   file: ProviderFile,
   choice: EventChoice,
   isOn: boolean,
-): Promise<readonly { readonly name: string }[]> {
+): Promise<readonly ProviderEvent[]> {
   const deadline = performance.now() + LOCK_PATIENCE_MS;
   for (;;) {
     const switched = switchStanding(file, choice, isOn);

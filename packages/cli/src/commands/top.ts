@@ -3,6 +3,8 @@
 import { EventRates, type RatesReport } from '@usertrace/recording';
 import { coloursFor } from '../colours.ts';
 import { anyEventMatcher } from '../pattern.ts';
+import { splitEventOptions } from '../probes/event-choice.ts';
+import { RunProbes, scopeOf } from '../probes/run-probes.ts';
 import { countText, counted } from '../recording/quantities.ts';
 import { endOfCommand, TurnLoop } from '../recording/turns.ts';
 
@@ -34,6 +36,22 @@ export interface TopOptions {
 
 /** Shows rates until interrupted. While it runs, the events that it counts are on. */
 export async function top(options: TopOptions): Promise<void> {
+  const { patterns, definitions } = splitEventOptions(options.event);
+  anyEventMatcher(patterns);
+  const probes = await RunProbes.add({
+    definitions,
+    patterns,
+    scope: scopeOf([], options.pid),
+    say: (text) => process.stderr.write(`usertrace: ${text}\n`),
+  });
+  try {
+    await showRates({ ...options, event: [...patterns, ...(probes?.events ?? [])] }, probes);
+  } finally {
+    probes?.close();
+  }
+}
+
+async function showRates(options: TopOptions, probes: RunProbes | undefined): Promise<void> {
   const rates = new EventRates({
     request: { patterns: options.event, matches: anyEventMatcher(options.event), mode: 'overwrite' },
     wantsProcess: (pid) => options.pid?.includes(pid) ?? true,
@@ -46,6 +64,7 @@ export async function top(options: TopOptions): Promise<void> {
   let shownAt = performance.now();
   try {
     rates.turn();
+    await probes?.sync();
     rates.take();
     await new TurnLoop().run(() => {
       const fill = rates.turn();

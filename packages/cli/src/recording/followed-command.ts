@@ -5,15 +5,28 @@
 
 import { type ChildProcess, spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
+import { Failure } from '../failure.ts';
 import { checkCommand, exitCodeOf, exitCodeOfStartError } from '../run/command.ts';
 import { RELAYED_SIGNALS } from '../run/signals.ts';
 
 /** Parents that are looked at for one process: deeper trees are cut. */
 const ANCESTORS_MAX = 64;
+/** A program that waits until it becomes another, and ends by itself when nobody wants that. */
+const STAND_IN = ['sleep', '100'] as const;
 /** Signals that a terminal sends to everybody in the foreground, so the command has them already. */
 export const TERMINAL_SIGNALS: ReadonlySet<string> = new Set(['SIGINT', 'SIGQUIT']);
 
+/** Has a process that waits become a program. */
+export type Launch = (launch: {
+  readonly standIn: number;
+  readonly command: string;
+  readonly args: readonly string[];
+  readonly env: Readonly<Record<string, string>>;
+}) => Promise<void>;
+
 export class FollowedCommand {
+  /** Resolves when the program is there. Rejects with a Failure when it cannot be started. */
+  readonly started: Promise<void>;
   /** Resolves with the exit code that stands for its end; never rejects. */
   readonly ended: Promise<number>;
   readonly #child: ChildProcess;
@@ -24,14 +37,17 @@ export class FollowedCommand {
    *
    * @param command the program and its arguments
    * @param environment of the command, besides our own
+   * @param launch makes it of a process that waits, so that it has probes from its first instruction on; else it just begins
    * @throws {Failure} when there is no such program
    */
-  constructor(command: readonly string[], environment: Readonly<Record<string, string>>) {
+  constructor(command: readonly string[], environment: Readonly<Record<string, string>>, launch?: Launch) {
     const [program = '', ...words] = command;
     checkCommand(program, process.env['PATH'] ?? '');
     // Before there is a command that could make somebody send one: SIGUSR1 would start a debugger here.
     for (const signal of RELAYED_SIGNALS) process.on(signal, this.#passOn);
-    this.#child = spawn(program, words, { stdio: 'inherit', env: { ...process.env, ...environment } });
+    const env = { ...process.env, ...environment };
+    const [file, ...args] = launch === undefined ? [program, ...words] : STAND_IN;
+    this.#child = spawn(file, args, { stdio: 'inherit', env: launch === undefined ? env : {} });
     if (this.#child.pid !== undefined) this.#descendants.add(this.#child.pid);
     this.ended = new Promise((resolve) => {
       const end = (exitCode: number): void => {
@@ -41,6 +57,9 @@ export class FollowedCommand {
       this.#child.once('error', (error) => end(exitCodeOfStartError(error)));
       this.#child.once('exit', (code, signal) => end(exitCodeOf({ code, signal })));
     });
+    this.started = this.#launch(program, words, env, launch);
+    // Who does not wait for it hears of the end.
+    this.started.catch(() => undefined);
   }
 
   /** Whether a process is the command's, or one that it or its descendants started. */
@@ -57,6 +76,25 @@ export class FollowedCommand {
       ancestor = parentOf(ancestor);
     }
     return false;
+  }
+
+  async #launch(
+    command: string,
+    args: readonly string[],
+    env: NodeJS.ProcessEnv,
+    launch: Launch | undefined,
+  ): Promise<void> {
+    const standIn = this.#child.pid;
+    if (launch === undefined || standIn === undefined) return;
+    const defined = Object.entries(env).flatMap(([name, value]) =>
+      value === undefined ? [] : [[name, value]],
+    );
+    try {
+      await launch({ standIn, command, args, env: Object.fromEntries(defined) as Record<string, string> });
+    } catch (error) {
+      this.#child.kill('SIGKILL');
+      throw new Failure(`cannot run "${command}": ${(error as Error).message}`, exitCodeOfStartError(error));
+    }
   }
 
   readonly #passOn = (signal: NodeJS.Signals): void => {

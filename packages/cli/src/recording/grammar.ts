@@ -6,6 +6,7 @@
 import { type Command, InvalidArgumentError } from 'commander';
 import { positiveNumber } from '../commands/tree-option.ts';
 import { collect, collectNumber, examples } from '../help.ts';
+import { DEFINITION_HELP } from '../probes/grammar.ts';
 import { durationInMs, sizeInBytes } from './quantities.ts';
 
 /** Where events are recorded when nobody says where: what trace-cmd writes and reads. */
@@ -24,7 +25,11 @@ function addRecord(program: Command): void {
     .command('record')
     .description('record events of Node programs into a file that trace-cmd and KernelShark read')
     .argument('[command...]', 'a command to run and record, with the processes it starts, after --')
-    .option('-e, --event <pattern>', 'record only these events; may be given again (default: all)', collect)
+    .option(
+      '-e, --event <pattern|definition>',
+      'record only these events, or probes that are made for it; may be given again (default: all)',
+      collect,
+    )
     .option('-p, --pid <pid>', 'record only this process; may be given again (default: all)', collectNumber)
     .option('-o, --output <file>', 'the file; what is in it is lost', TRACE_FILE)
     .option('-d, --duration <time>', 'end after so long, such as 10s or 5m', durationInMs)
@@ -41,13 +46,14 @@ function addRecord(program: Command): void {
         ['usertrace record --duration 10s -o slow.dat', 'ten seconds'],
         ['usertrace record --overwrite 64M', 'a flight recorder: the last 64 MiB'],
         ['usertrace record -- node service.js', 'a program from its start to its end'],
+        ["usertrace record -e 'p:app/work ./server:work id=%di' -- ./server", 'calls of a function'],
       )}
 Programs that declare tracepoints (@usertrace/tracepoint) are found by themselves, also those that start
 later; they need no flag and no restart. Their events are off again when the recording ends.
 With a command, ends when it ends, with its exit status. The file can be read at any moment, also after
 the recorder was killed; \`usertrace recover FILE\` finishes it then.
 A PATTERN is EVENT or SYSTEM:EVENT, in which * ? and [...] stand for other characters.
-`,
+${DEFINITION_HELP}`,
     )
     .action(async (command: string[], { event, duration, ...options }) => {
       const { record } = await import('../commands/record.ts');
@@ -117,7 +123,11 @@ function addTop(program: Command): void {
   program
     .command('top')
     .description('show how many events processes write, by process and event')
-    .option('-e, --event <pattern>', 'count only these events; may be given again (default: all)', collect)
+    .option(
+      '-e, --event <pattern|definition>',
+      'count only these events, or probes that are made for it; may be given again (default: all)',
+      collect,
+    )
     .option('-p, --pid <pid>', 'count only this process; may be given again', collectNumber)
     .option('-i, --interval <time>', 'how often to show them, such as 500ms', durationInMs, 1000)
     .option('--once', 'show one interval and end')

@@ -1,19 +1,20 @@
 /** Names of processes from /proc (proc(5)). They are what the processes say of themselves: shown, and never relied on. */
 import { readFileSync, readlinkSync } from 'node:fs';
+import { Tid } from '@usertrace/base';
+import { readTaskCommand } from '@usertrace/linux';
 
 /** What is shown of a task that says nothing. */
 const UNKNOWN = '?';
+const ASCII = /^[ -~]*$/;
 /** Arguments that are shown of a command line, and characters of each. */
 const ARGUMENTS_MAX = 32;
 const ARGUMENT_LENGTH_MAX = 200;
 
 /** A thread's name, or `?`. */
 export function commOf(tid: number): string {
-  try {
-    return readFileSync(`/proc/${tid}/comm`, 'utf8').replace(/\n$/, '');
-  } catch {
-    return UNKNOWN;
-  }
+  const answer = readTaskCommand(Tid(tid));
+  if (typeof answer === 'string') return UNKNOWN;
+  return ASCII.test(answer.command) ? answer.command : Buffer.from(answer.command, 'latin1').toString();
 }
 
 /** The file that a process executes, or `?`. */

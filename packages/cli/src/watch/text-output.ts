@@ -107,7 +107,10 @@ export function secondsText(timeNs: bigint): string {
   return (Math.floor(Number(timeNs) / 1000) / 1e6).toFixed(6);
 }
 
+/** Nothing in it has to be escaped: no quote, no backslash, nothing but printable ASCII. */
+const PLAIN = /^[ !#-[\]-~]*$/;
+
 function taskText({ pid, tid, comm }: WatchedTask): string {
-  const name = escapedText(Buffer.from(comm));
+  const name = PLAIN.test(comm) ? comm : escapedText(Buffer.from(comm));
   return pid === tid ? `${pid} (${name})` : `${pid}/${tid} (${name})`;
 }

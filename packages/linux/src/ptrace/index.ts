@@ -2,5 +2,5 @@ export type { LaunchOptions } from './launch.ts';
 export type { ProcessHandle } from './process-handle.ts';
 export type { RemoteAnswer } from './remote-call.ts';
 export type { StopListener } from './stop-waiter.ts';
-export type { TraceeStatus } from './tracee-status.ts';
+export { type TraceeStatus, traceeStatus, yamaScope } from './tracee-status.ts';
 export { SystemTracer } from './tracer.ts';

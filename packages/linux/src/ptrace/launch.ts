@@ -56,6 +56,11 @@ export interface LaunchOptions {
   readonly stdio?: readonly [number, number, number];
   /** A seccomp filter, an array of `struct sock_filter`. */
   readonly filter?: Uint8Array;
+  /**
+   * A process that becomes the program, with its descriptors, folder and signals as they are: another's child, which waits and does
+   * nothing else. It stays another's to wait for, and is left as it is when the program cannot be started.
+   */
+  readonly standIn?: number;
 }
 
 /** Starts programs. */
@@ -82,7 +87,7 @@ export class Launcher {
     const doing = `start "${launch.command}"`;
     const files = programFiles(launch.command, (launch.env ?? process.env)['PATH']);
     if (files.length === 0) throw systemCallError(ERRNO.ENOENT, doing);
-    const pid = this.#startStandIn(launch, doing);
+    const pid = launch.standIn ?? this.#startStandIn(launch, doing);
     try {
       const seized = this.#ptrace.seize(pid, STAND_IN_OPTIONS);
       if (seized < 0) throw systemCallError(-seized, `${doing}: trace it`);
@@ -90,6 +95,10 @@ export class Launcher {
       this.#becomeProgram(pid, launch, files, doing);
       this.#ptrace.setOptions(pid, traceOptions);
     } catch (error) {
+      if (launch.standIn !== undefined) {
+        this.#ptrace.detach(pid, 0);
+        throw error;
+      }
       libc().kill(pid, SIGNAL.KILL);
       // A tracee may stop once more on its way out.
       for (let look = 0; look < 4; look++) {
@@ -185,9 +194,9 @@ export class Launcher {
 
     let failed: number = ERRNO.ENOENT;
     for (const [index, file] of paths.entries()) {
-      let answer = this.#caller.call(pid, CALL.execve, [file, argv, envp]);
+      let answer = this.#caller.callUnsafely(pid, CALL.execve, [file, argv, envp]);
       if (answer.kind === 'answered' && answer.value === BigInt(-ENOEXEC))
-        answer = this.#caller.call(pid, CALL.execve, [shell, shellArgv[index] as bigint, envp]);
+        answer = this.#caller.callUnsafely(pid, CALL.execve, [shell, shellArgv[index] as bigint, envp]);
       if (answer.kind === 'executed') {
         // The remote call blocked all signals, and exec keeps that.
         this.#ptrace.writeSignalMask(pid, new BigUint64Array(16));
@@ -209,7 +218,7 @@ export class Launcher {
   }
 
   #call(pid: number, number: number, args: readonly bigint[]): bigint {
-    const answer = this.#caller.call(pid, number, args);
+    const answer = this.#caller.callUnsafely(pid, number, args);
     return answer.kind === 'answered'
       ? answer.value
       : BigInt(answer.kind === 'failed' ? answer.errno : -ERRNO.EIO);

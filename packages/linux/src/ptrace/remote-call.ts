@@ -1,9 +1,12 @@
 /**
  * System calls that a stopped task makes for its tracer.
  *
- * The task is sent to a `syscall` instruction of its own vDSO, with all signals blocked, so that none comes in between;
+ * The task is sent to a `syscall` instruction in its memory, with all signals blocked, so that none comes in between;
  * after that its registers and its mask are as before, and it is stopped anew (PTRACE_INTERRUPT) at the edge of user mode. A
  * call that was interrupted by the first stop is restarted by the kernel as if nothing had been.
+ *
+ * Should the tracer be killed meanwhile, the task finds back by itself: it makes the call from a RemoteRefuge in its memory. The
+ * call that maps the refuge, the first one of a program, is made from the vDSO and has no such net.
  *
  * This is possible at a stop with PTRACE_EVENT_STOP and after a system call's exit, where the registers are those of user
  * mode; not in the middle of a system call, and not for a signal, which would be lost.
@@ -19,6 +22,16 @@ import {
   SYSTEM_CALL_STOP,
 } from '@usertrace/abi';
 import { ERRNO } from '@usertrace/base';
+import {
+  isRefuge,
+  REFUGE_BYTES,
+  REFUGE_HEADER_BYTES,
+  refugeBytes,
+  type RefugeFrame,
+  refugeFrame,
+  refugeValues,
+  USUAL_ADDRESS,
+} from './remote-refuge.ts';
 import type { StopWaiter } from './stop-waiter.ts';
 import type { SystemPtrace } from './system-ptrace.ts';
 
@@ -32,6 +45,12 @@ const MAX_OTHER_STOPS = 32;
 const AT_SYSINFO_EHDR = 33n;
 /** The vDSO has two pages of code at most. */
 const VDSO_BYTES = 8_192;
+const MMAP = 9;
+const PROT_READ_EXEC = 5n;
+const MAP_PRIVATE_ANONYMOUS = 0x22n;
+const MAP_FIXED_NOREPLACE = 0x10_0000n;
+/** Programs in which the refuge is elsewhere than usual. */
+const MAX_ADDRESSES = 16;
 const SYSCALL_INSTRUCTION = Buffer.from([0x0f, 0x05]);
 
 /** How a remote call ended. */
@@ -48,6 +67,10 @@ export class RemoteCaller {
   readonly #ptrace: SystemPtrace;
   readonly #waiter: StopWaiter;
   readonly #mask = new BigUint64Array(16);
+  /** Where refuges are in programs that have one, as far as is known. */
+  #addresses: readonly bigint[] = [USUAL_ADDRESS];
+  /** Calls that were made. A tracer begins anywhere: see refugeFrame. */
+  #count: number = process.pid;
   readonly #allSignals = new BigUint64Array(16).fill(0xffff_ffff_ffff_ffffn);
 
   constructor(ptrace: SystemPtrace, waiter: StopWaiter) {
@@ -56,27 +79,42 @@ export class RemoteCaller {
   }
 
   /**
-   * Makes a task call the system.
+   * Makes a task call the system, from a refuge that is mapped if there is none.
    *
    * @param tid a task that is stopped as said above
    * @param number of the system call; none that makes a task or ends one
    * @param args at most six
    */
   call(tid: number, number: number, args: readonly bigint[]): RemoteAnswer {
+    const refuge = this.#findRefuge(tid) ?? this.#mapRefuge(tid);
+    if (refuge !== undefined) return this.#make(tid, number, args, refugeFrame(refuge, this.#count++));
+    return this.callUnsafely(tid, number, args);
+  }
+
+  /** The same without a refuge: for a task that is nobody's yet, and may be left in the middle. */
+  callUnsafely(tid: number, number: number, args: readonly bigint[]): RemoteAnswer {
+    return this.#make(tid, number, args, undefined);
+  }
+
+  #make(tid: number, number: number, args: readonly bigint[], frame: RefugeFrame | undefined): RemoteAnswer {
     const saved = new Registers();
-    const instruction = this.#findInstruction(tid);
+    const instruction = frame?.code ?? this.#findInstruction(tid);
     if (instruction === undefined) return { kind: 'failed', errno: -ERRNO.EIO };
-    const prepared =
-      this.#ptrace.readRegisters(tid, saved) ||
-      this.#ptrace.readSignalMask(tid, this.#mask) ||
-      this.#ptrace.writeSignalMask(tid, this.#allSignals);
-    if (prepared < 0) return this.#failed(prepared);
+    const read = this.#ptrace.readRegisters(tid, saved) || this.#ptrace.readSignalMask(tid, this.#mask);
+    if (read < 0) return this.#failed(read);
+    if (frame !== undefined) {
+      const values = refugeValues(saved, this.#mask[0] as bigint);
+      const written = this.#ptrace.writeMemory(tid, frame.values, values);
+      if (written !== values.length) return this.#failed(written < 0 ? written : -ERRNO.EFAULT);
+    }
     const registers = saved.clone();
     registers.set('rip', instruction);
     registers.set('rax', BigInt(number));
     registers.set('orig_rax', -1n);
     for (let index = 0; index < 6; index++) registers.setArgument(index, args[index] ?? 0n);
-    const written = this.#ptrace.writeRegisters(tid, registers);
+    // From here to the last line its registers lead it back, and the refuge unblocks its signals: in this order.
+    const written =
+      this.#ptrace.writeRegisters(tid, registers) || this.#ptrace.writeSignalMask(tid, this.#allSignals);
     if (written < 0) return this.#failed(written);
 
     const entered = this.#runToSystemCallStop(tid, STOP_DEADLINE_MS);
@@ -87,10 +125,41 @@ export class RemoteCaller {
     const asked = this.#ptrace.readSystemCall(tid);
     if (asked < 0) return this.#failed(asked);
     const value = this.#ptrace.systemCall.wideResult;
-    this.#ptrace.writeRegisters(tid, saved);
     this.#ptrace.writeSignalMask(tid, this.#mask);
+    this.#ptrace.writeRegisters(tid, saved);
     const status = this.#stopAgain(tid);
     return status < 0 ? this.#failed(status) : { kind: 'answered', value, status };
+  }
+
+  /** Where the task's memory has a refuge. */
+  #findRefuge(tid: number): bigint | undefined {
+    const header = new Uint8Array(REFUGE_HEADER_BYTES);
+    return this.#addresses.find(
+      (address) =>
+        this.#ptrace.readMemory(tid, address, header) === header.length && isRefuge(header, address),
+    );
+  }
+
+  /** Not in a program with a seccomp filter, which might kill it for what it would never do itself. */
+  #mapRefuge(tid: number): bigint | undefined {
+    if (hasFilter(tid)) return undefined;
+    const flags = MAP_PRIVATE_ANONYMOUS | MAP_FIXED_NOREPLACE;
+    const size = BigInt(REFUGE_BYTES);
+    for (const [address, how] of [
+      [USUAL_ADDRESS, flags],
+      [0n, MAP_PRIVATE_ANONYMOUS],
+    ] as const) {
+      const answer = this.callUnsafely(tid, MMAP, [address, size, PROT_READ_EXEC, how, -1n, 0n]);
+      if (answer.kind !== 'answered') return undefined;
+      if (answer.value < 0n) continue;
+      // An old kernel takes the address for a wish.
+      const place = answer.value;
+      if (this.#ptrace.writeMemory(tid, place, refugeBytes(place)) !== REFUGE_BYTES) return undefined;
+      if (!this.#addresses.includes(place))
+        this.#addresses = [USUAL_ADDRESS, place, ...this.#addresses.slice(1)].slice(0, MAX_ADDRESSES);
+      return place;
+    }
+    return undefined;
   }
 
   /** A `syscall` instruction in the task's memory. */
@@ -147,5 +216,13 @@ export class RemoteCaller {
 
   #failed(errno: number): RemoteAnswer {
     return { kind: 'failed', errno };
+  }
+}
+
+function hasFilter(tid: number): boolean {
+  try {
+    return /^Seccomp:\t[^0]/mu.test(readFileSync(`/proc/${tid}/status`, 'latin1'));
+  } catch {
+    return true;
   }
 }

@@ -8,13 +8,13 @@
  * unblocking and the wait is lost; the one after it is not.
  */
 import { SIGNAL } from '@usertrace/abi';
-import { checked, failure, libc, SYSTEM_CALL } from '../bindings.ts';
+import { assert } from '@usertrace/base';
+import { addressOf, checked, failure, libc, SYSTEM_CALL } from '../bindings.ts';
 
 const CLOCK_MONOTONIC = 1;
 const SIGEV_THREAD_ID = 4;
 const SIG_BLOCK = 0;
 const SIG_UNBLOCK = 1;
-const SIGNAL_SET_BYTES = 8;
 /** Searched downwards for one that nobody uses; below are those of glibc's own. */
 const HIGHEST_SIGNAL = 64;
 const LOWEST_SIGNAL = 40;
@@ -24,6 +24,9 @@ const SIGACTION_BYTES = 256;
 
 /** Structures given to the kernel are this large: smaller ones could move while it writes to them. */
 const STRUCTURE_BYTES = 128;
+
+/** One for all ticks of a thread: each stays handled for ever. */
+let tickSignal: number | undefined;
 
 function freeSignal(): number {
   const former = new DataView(new ArrayBuffer(SIGACTION_BYTES));
@@ -35,12 +38,20 @@ function freeSignal(): number {
 
 /** The tick of the thread that makes it. Its owner closes it. */
 export class Tick {
-  readonly #signal = freeSignal();
+  readonly #signal = (tickSignal ??= freeSignal());
+  /** How many want it to tick: a wait for one task may be made while all are waited for. */
+  #userCount = 0;
   readonly #mask = new BigUint64Array(STRUCTURE_BYTES / 8);
+  readonly #maskAddress = addressOf(this.#mask);
   readonly #timer: number;
-  readonly #interval = new DataView(new ArrayBuffer(STRUCTURE_BYTES));
+  /** struct itimerspec: the interval, and the time to the first tick; in each seconds and nanoseconds. */
+  readonly #ticking = new BigInt64Array(STRUCTURE_BYTES / 8);
+  readonly #still = new BigInt64Array(STRUCTURE_BYTES / 8);
 
-  constructor() {
+  /** @param intervalNs from one tick to the other, under a second */
+  constructor(intervalNs: number) {
+    this.#ticking[1] = BigInt(intervalNs);
+    this.#ticking[3] = BigInt(intervalNs);
     // Any function of the C library that takes no harm from being called will do as the handler.
     const action = new DataView(new ArrayBuffer(SIGACTION_BYTES));
     action.setBigInt64(0, BigInt(libc().dlsym(null, 'getpid')), true);
@@ -58,16 +69,17 @@ export class Tick {
     this.#timer = timer[0] as number;
   }
 
-  /**
-   * Begins to tick.
-   *
-   * @param intervalNs from one tick to the other, under a second; 0 ends it
-   */
-  set(intervalNs: number): void {
-    this.#interval.setBigInt64(8, BigInt(intervalNs), true);
-    this.#interval.setBigInt64(24, BigInt(intervalNs), true);
-    const set = libc().syscall(SYSTEM_CALL.timer_settime, this.#timer, 0, this.#interval, 0, 0, 0);
-    checked(set, 'set a timer');
+  /** Begins to tick, until `end` was called as often. */
+  begin(): void {
+    this.#userCount += 1;
+    if (this.#userCount === 1) this.#set(this.#ticking);
+  }
+
+  /** Ends what one `begin` began. */
+  end(): void {
+    assert(this.#userCount > 0, 'a tick ends once for each beginning');
+    this.#userCount -= 1;
+    if (this.#userCount === 0) this.#set(this.#still);
   }
 
   /**
@@ -89,8 +101,13 @@ export class Tick {
     libc().syscall(SYSTEM_CALL.timer_delete, this.#timer, 0, 0, 0, 0, 0);
   }
 
+  #set(times: BigInt64Array): void {
+    const set = libc().syscall(SYSTEM_CALL.timer_settime, this.#timer, 0, times, 0, 0, 0);
+    checked(set, 'set a timer');
+  }
+
   #block(how: number): void {
-    libc().syscall(SYSTEM_CALL.rt_sigprocmask, how, this.#mask, 0, SIGNAL_SET_BYTES, 0, 0);
+    libc().pthread_sigmask(how, this.#maskAddress, null);
   }
 }
 
@@ -98,12 +115,14 @@ export class Tick {
 const SA_NOCLDSTOP = 1;
 const FLAGS_OFFSET = 136;
 
+const childAction = new DataView(new ArrayBuffer(SIGACTION_BYTES));
+
 /**
  * Switches whether a stop of a child or tracee sends SIGCHLD (sigaction(2)); an end of one always does. The handler, libuv's,
  * stays.
  */
 export function sendSignalAtStops(isWanted: boolean): void {
-  const action = new DataView(new ArrayBuffer(SIGACTION_BYTES));
+  const action = childAction;
   if (libc().sigaction(SIGNAL.CHLD, null, action) !== 0) return;
   const flags = action.getInt32(FLAGS_OFFSET, true);
   action.setInt32(FLAGS_OFFSET, isWanted ? flags & ~SA_NOCLDSTOP : flags | SA_NOCLDSTOP, true);

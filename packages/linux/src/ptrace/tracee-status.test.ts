@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { expect, it } from 'vitest';
 import { threadsOf, traceeStatus } from './tracee-status.ts';
 
@@ -7,7 +8,10 @@ function handler(): void {}
 
 it('this process is seen as it is', () => {
   const status = traceeStatus(process.pid);
-  expect(status).toMatchObject({ tgid: process.pid, parentPid: process.ppid, tracerPid: 0 });
+  expect(status?.tgid).toBe(process.pid);
+  expect(status?.parentPid).toBe(process.ppid);
+  expect(status?.tracerPid).toBe(0);
+  expect(status?.name).toBe(readFileSync('/proc/self/comm', 'utf8').trimEnd());
   expect('RS').toContain(status?.state);
 });
 

@@ -1,5 +1,6 @@
 /** What /proc/TID/status says about a task that is traced or is to be (proc_pid_status(5)). Read anew at each call. */
 import { readdirSync, readFileSync } from 'node:fs';
+import { readTaskText } from '../tasks/procfs.ts';
 
 /** Threads of one program that are looked at; Linux's own limit is threads-max, some 100,000. */
 const MAX_THREADS = 131_072;
@@ -26,25 +27,50 @@ export interface TraceeStatus {
  * @returns undefined when there is no such task, or it may not be looked at
  */
 export function traceeStatus(tid: number): TraceeStatus | undefined {
-  let text: string;
-  try {
-    text = readFileSync(`/proc/${tid}/status`, 'latin1');
-  } catch {
-    return undefined;
+  const answer = readTaskText(`/proc/${tid}/status`);
+  return typeof answer === 'string' ? undefined : new StatusText(answer.text);
+}
+
+/** The text of the file, each field read when it is asked for. */
+class StatusText implements TraceeStatus {
+  readonly #text: string;
+
+  constructor(text: string) {
+    this.#text = text;
   }
-  const field = (name: string): string => {
-    const at = text.indexOf(`\n${name}:\t`);
-    return at < 0 ? '' : text.slice(at + name.length + 3, text.indexOf('\n', at + 1));
-  };
-  return {
-    name: text.slice('Name:\t'.length, text.indexOf('\n')),
-    tgid: Number(field('Tgid')),
-    parentPid: Number(field('PPid')),
-    tracerPid: Number(field('TracerPid')),
-    state: field('State').charAt(0),
-    handledSignals: BigInt(`0x${field('SigCgt') || '0'}`),
-    ignoredSignals: BigInt(`0x${field('SigIgn') || '0'}`),
-  };
+
+  get name(): string {
+    return this.#text.slice('Name:\t'.length, this.#text.indexOf('\n'));
+  }
+
+  get tgid(): number {
+    return Number(this.#field('\nTgid:\t'));
+  }
+
+  get parentPid(): number {
+    return Number(this.#field('\nPPid:\t'));
+  }
+
+  get tracerPid(): number {
+    return Number(this.#field('\nTracerPid:\t'));
+  }
+
+  get state(): string {
+    return this.#field('\nState:\t').charAt(0);
+  }
+
+  get handledSignals(): bigint {
+    return BigInt(`0x${this.#field('\nSigCgt:\t') || '0'}`);
+  }
+
+  get ignoredSignals(): bigint {
+    return BigInt(`0x${this.#field('\nSigIgn:\t') || '0'}`);
+  }
+
+  #field(head: string): string {
+    const at = this.#text.indexOf(head);
+    return at < 0 ? '' : this.#text.slice(at + head.length, this.#text.indexOf('\n', at + head.length));
+  }
 }
 
 /**

@@ -4,6 +4,7 @@
  * thread.
  */
 import { SIGNAL, WAIT_OPTION } from '@usertrace/abi';
+import { ErrnoError } from '@usertrace/base';
 import { libc, SYSTEM_CALL } from '../bindings.ts';
 import { type LaunchOptions, Launcher } from './launch.ts';
 import { pidOfHandle, ProcessHandle } from './process-handle.ts';
@@ -11,6 +12,9 @@ import { type RemoteAnswer, RemoteCaller } from './remote-call.ts';
 import { type StopListener, StopWaiter } from './stop-waiter.ts';
 import { SystemPtrace } from './system-ptrace.ts';
 import { threadsOf, type TraceeStatus, traceeStatus, yamaScope } from './tracee-status.ts';
+
+/** Whether this thread has a tracer: two would take each other's stops from wait(2). */
+let isTracing = false;
 
 /** This thread as a tracer. Its owner closes it after the last task was detached. */
 export class SystemTracer extends SystemPtrace {
@@ -22,14 +26,25 @@ export class SystemTracer extends SystemPtrace {
   readonly #launcher: Launcher;
   /** Programs that were started here and whose end was not seen. */
   readonly #children = new Set<number>();
+  #isCurrent = false;
 
-  /** @param listener who is told of stops and deaths */
+  /**
+   * @param listener who is told of stops and deaths
+   * @throws {ErrnoError} EBUSY while this thread has another tracer that was not closed
+   */
   constructor(listener: StopListener) {
     super();
+    if (isTracing)
+      throw new ErrnoError(
+        'EBUSY',
+        'Cannot make this thread a tracer: it is one; close that first, or share it: it attaches any number of engines',
+      );
     this.#listener = listener;
     this.#waiter = new StopWaiter(listener);
     this.#caller = new RemoteCaller(this, this.#waiter);
     this.#launcher = new Launcher(this, this.#waiter, this.#caller);
+    isTracing = true;
+    this.#isCurrent = true;
   }
 
   /** See ProcessHandle. */
@@ -59,6 +74,11 @@ export class SystemTracer extends SystemPtrace {
     this.#waiter.start();
   }
 
+  /** Brings what has happened already. */
+  bring(): void {
+    this.#waiter.bring();
+  }
+
   /** Nothing is traced: Node's loop may end. */
   unwatch(): void {
     this.#waiter.stop();
@@ -70,6 +90,7 @@ export class SystemTracer extends SystemPtrace {
    * @param tids which
    */
   linger(tids: () => number[]): void {
+    this.#resign();
     this.#waiter.linger(() => {
       for (const tid of tids()) {
         // Another tracer of this thread may have waited for it.
@@ -87,7 +108,7 @@ export class SystemTracer extends SystemPtrace {
   /** See Launcher. */
   launch(options: LaunchOptions, traceOptions: number): number {
     const pid = this.#launcher.launch(options, traceOptions);
-    this.#children.add(pid);
+    if (options.standIn === undefined) this.#children.add(pid);
     return pid;
   }
 
@@ -109,6 +130,13 @@ export class SystemTracer extends SystemPtrace {
   }
 
   close(): void {
+    this.#resign();
     this.#waiter.close();
+  }
+
+  /** Another one may trace for this thread. */
+  #resign(): void {
+    if (this.#isCurrent) isTracing = false;
+    this.#isCurrent = false;
   }
 }

@@ -43,6 +43,11 @@ export interface TaskPort {
 /** Where events come from in the order in which they happened. */
 export interface EventSource {
   drain(): ConnectorBatch;
+  /**
+   * A process has registered something: events of it and of its descendants are wanted from now on. A source that tells of all
+   * processes anyway has no use for this.
+   */
+  follow?(pid: Pid): void;
 }
 
 /**

@@ -54,10 +54,24 @@ function readWholeTaskFile(path: string): Buffer | Absence {
       if (count <= 0) return count;
       pieces.push(Buffer.from(page.subarray(0, count)));
       length += count;
+      // These files are given in one piece while there is room for all of it.
+      if (count < MAX_FILE_BYTES) break;
     }
     return length;
   });
-  return typeof answer === 'string' ? answer : Buffer.concat(pieces);
+  if (typeof answer === 'string') return answer;
+  return pieces.length === 1 ? (pieces[0] as Buffer) : Buffer.concat(pieces);
+}
+
+/**
+ * A text file of a task.
+ *
+ * @param path the file; what it holds may be in any encoding
+ * @returns each byte as a character, as far as MAX_TEXT_BYTES, or why there is nothing
+ */
+export function readTaskText(path: string): { readonly text: string } | Absence {
+  const bytes = readWholeTaskFile(path);
+  return typeof bytes === 'string' ? bytes : { text: bytes.toString('latin1') };
 }
 
 /**
@@ -165,9 +179,9 @@ export interface TaskStatus {
  * @param tid the task
  */
 export function readTaskStatus(tid: Tid): TaskStatus | Absence {
-  const bytes = readWholeTaskFile(`/proc/${tid}/status`);
-  if (typeof bytes === 'string') return bytes;
-  const text = bytes.toString('latin1');
+  const answer = readTaskText(`/proc/${tid}/status`);
+  if (typeof answer === 'string') return answer;
+  const { text } = answer;
   const pid = /^Tgid:\t(\d+)$/m.exec(text)?.[1];
   const effectiveUid = /^Uid:\t\d+\t(\d+)\t/m.exec(text)?.[1];
   const capabilities = /^CapEff:\t([\da-f]+)$/m.exec(text)?.[1];
@@ -183,12 +197,16 @@ export function readTaskStatus(tid: Tid): TaskStatus | Absence {
  * The name of a task.
  *
  * @param tid the task
+ * @returns each byte of it as a character: it need not be UTF-8
  */
 export function readTaskCommand(tid: Tid): { readonly command: string } | Absence {
   const bytes = readTaskFile(`/proc/${tid}/comm`, 0, MAX_FILE_BYTES);
   if (typeof bytes === 'string') return bytes;
-  return { command: bytes.toString('latin1').replace(/\n$/, '') };
+  const hasEnd = bytes[bytes.length - 1] === NEWLINE;
+  return { command: bytes.toString('latin1', 0, bytes.length - (hasEnd ? 1 : 0)) };
 }
+
+const NEWLINE = 10;
 
 /** A system call that a task is in. */
 export interface SystemCall {

@@ -2,7 +2,7 @@
  * Who is a task, with whom does it share memory, from whom does it descend: follows the tasks that registered
  * something, and tells a sink when one forks, execs or exits, as the kernel's hooks would.
  *
- * It has two ways to learn of it. With the process connector it drains the events: exact. Without, it searches /proc
+ * It has two ways to learn of it. With the process connector, or engines on the tasks, it drains the events: exact. Without, it searches /proc
  * for descendants whenever a task was made on the system, and looks again at the tasks it knows. When the connector
  * lost events, it searches once.
  *
@@ -39,7 +39,8 @@ export class TaskTracker {
   readonly #sink: TaskSink;
   readonly #known = new KnownTasks();
   readonly #search: DescendantSearch;
-  /** Undefined without the connector. */
+  /** Both undefined without the connector, and without another source of events. */
+  readonly #source: EventSource | undefined;
   readonly #follower: EventFollower | undefined;
   /**
    * Where `#takeSome` goes on. None is held that is not used: V8 keeps all former contents of a Map for an iterator that
@@ -52,7 +53,7 @@ export class TaskTracker {
 
   /**
    * @param port the system
-   * @param source the process connector; undefined to do without
+   * @param source the process connector, or engines on the tasks; undefined to do without
    * @param sink is told; it calls nothing here in turn
    */
   constructor(port: TaskPort, source: EventSource | undefined, sink: TaskSink) {
@@ -63,6 +64,7 @@ export class TaskTracker {
       born: (newcomer) => this.#bear(newcomer),
       ended: (task, how) => this.#end(task, how),
     };
+    this.#source = source;
     this.#search = new DescendantSearch(port, this.#known, hooks);
     if (source !== undefined)
       this.#follower = new EventFollower(source, port, this.#known, this.#search, hooks);
@@ -113,6 +115,7 @@ export class TaskTracker {
     const pid = this.#port.processOf(tid);
     if (typeof pid === 'string' || this.#known.isFull) return undefined;
     const task = this.#known.add(tid, pid, sight, { version: 0 });
+    this.#source?.follow?.(pid);
     if (this.#follower === undefined) {
       this.#search.prepareFor(task);
       this.#watchExit(pid);

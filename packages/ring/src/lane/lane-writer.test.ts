@@ -111,4 +111,40 @@ describe('LaneWriter', () => {
     rig.emit(1);
     expect(rig.timesPassed).toBe(before + 1);
   });
+
+  it('appends entries of all lengths as an encoder would, at their times', () => {
+    const step = fc.record({
+      passed: fc.oneof(fc.bigInt(0n, 200n), fc.bigInt(0n, 2n ** 40n)),
+      length: fc.integer({ min: 16, max: 4064 }),
+    });
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
+        const memory = new ArrayBuffer(laneSize(64));
+        const writer = new LaneWriter(memory, 0, 64, {
+          mayOverwrite: () => true,
+          timePassed: () => undefined,
+        });
+        let now = 5_000n;
+        const written: { timestamp: bigint; text: string }[] = [];
+        for (const [number, { passed, length }] of steps.entries()) {
+          now += passed;
+          const entry = Buffer.alloc((length + 3) & ~3, number);
+          expect(writer.append(entry, length, Number(BigInt.asIntN(32, now)), Number(now >> 32n))).toBe(true);
+          written.push({ timestamp: now, text: entry.toString('latin1') });
+        }
+        const read = [];
+        for (let page = 0; page < 64; page++) {
+          const bytes = new Uint8Array(memory, lanePagesOffset(64) + page * SUB_BUFFER_SIZE, SUB_BUFFER_SIZE);
+          for (const { timestamp, entry } of decodeSubBuffer(bytes)) {
+            read.push({ timestamp, text: Buffer.from(entry).toString('latin1') });
+          }
+        }
+        expect(read).toEqual(written);
+        expect(writer.append(Buffer.alloc(4068), 4068, 0, 0)).toBe(false);
+        writer.discard(7);
+        expect(writer).toMatchObject({ written: steps.length, discarded: 8 });
+      }),
+      { seed: SEED, numRuns: RUNS },
+    );
+  });
 });

@@ -1,6 +1,7 @@
 /**
  * The writing side of a lane: the pages of shared memory that one thread of a program fills in turn, laid out as
- * abi/provider/layout.ts says. One LaneWriter a lane, one lane a thread; nothing here allocates, locks or waits.
+ * abi/provider/layout.ts says. One LaneWriter a lane, one lane a thread; nothing here locks or waits, and but for append() nothing
+ * allocates.
  *
  * The encoders of events work on its fields directly, which is why these are public and plain: a record goes to word `at`
  * when it ends at or before word `limit` and its delta fits 27 bits; else enter() finds it a place. All positions are
@@ -19,6 +20,7 @@ import {
   PAGE_ROW,
   PAGE_ROW_SIZE,
   PAGE_TABLE_OFFSET,
+  SMALL_ENTRY_MAX,
   SUB_BUFFER_HEADER_SIZE,
   SUB_BUFFER_SIZE,
   TIME_DELTA_LIMIT,
@@ -127,8 +129,48 @@ export class LaneWriter {
     return this.#turnPage() ? this.at : this.#discard();
   }
 
-  /** Counts an event that is not written, for whatever reason. */
-  discard(): void {
+  /**
+   * Appends a record of somebody who has its entry already. An encoder that puts its fields into the lane itself does the same.
+   *
+   * @param entry the entry, common fields first
+   * @param length its bytes; what is behind them up to a multiple of 4 is stored as well
+   * @param low lower 32 bits of its time
+   * @param high upper 32 bits of it
+   * @returns whether it was written; else it is counted as discarded
+   */
+  append(entry: Uint8Array, length: number, low: number, high: number): boolean {
+    const padded = (length + 3) & ~3;
+    const headerWords = padded > SMALL_ENTRY_MAX ? 2 : 1;
+    const recordWords = headerWords + padded / 4;
+    if (recordWords > LANE_RECORD_WORDS_MAX) {
+      this.#discard();
+      return false;
+    }
+    let { at } = this;
+    let delta = this.#sinceLast(low, high);
+    const isNear = delta >= 0 && delta < TIME_DELTA_LIMIT && high === this.high;
+    if (!isNear || at + recordWords > this.limit) {
+      at = this.enter(recordWords, low, high);
+      if (at === DISCARDED) return false;
+      delta = 0;
+    }
+    this.words[at] = (delta << 5) | (headerWords === 1 ? padded / 4 : 0);
+    if (headerWords === 2) this.words[at + 1] = padded + 4;
+    this.bytes.set(entry.subarray(0, padded), (at + headerWords) * 4);
+    this.at = at + recordWords;
+    if (delta > 0) this.low = low;
+    this.eventsInPage += 1;
+    this.words[this.page + LANE_COMMIT_WORD] = (this.at - this.page) * 4 - SUB_BUFFER_HEADER_SIZE;
+    return true;
+  }
+
+  /**
+   * Counts events that are not written, for whatever reason. Records that follow go to another page.
+   *
+   * @param count how many
+   */
+  discard(count = 1): void {
+    this.#discarded += count - 1;
     this.#discard();
   }
 

@@ -19,12 +19,14 @@ import { assert } from '@usertrace/base';
 const LONGEST_PADDING = 7;
 const TYPE_LEN_MASK = 31;
 const TYPE_LEN_BITS = 5;
+/** The thread of a lane whose records are of many. */
+const ANY_THREAD = 0;
 /** A rule's answer for events that are left out. */
 const LEFT_OUT = 0;
 
 /** What a lane's records may be, and what becomes of them. */
 export class RecordRules {
-  /** The thread whose lane it is: `common_pid` of every record. */
+  /** The thread whose lane it is: `common_pid` of every record; ANY_THREAD for a lane of many. */
   readonly tid: number;
   /** The id of the lane's first event; the others' follow. */
   readonly firstId: number;
@@ -38,7 +40,7 @@ export class RecordRules {
   /**
    * Rules without an event.
    *
-   * @param tid the thread whose lane it is
+   * @param tid the thread whose lane it is, or ANY_THREAD
    * @param firstId the id of the lane's first event
    * @param eventsMax how many events there may be
    */
@@ -130,7 +132,9 @@ export function scanPage(
       entryWords = ((((words[entry] as number) + 3) >>> 2) - 1) | 0;
       entry += 1;
     }
-    if (entryWords < 2 || entry + entryWords > end || (words[entry + 1] as number) !== tid) break;
+    if (entryWords < 2 || entry + entryWords > end) break;
+    const recordTid = words[entry + 1] as number;
+    if (recordTid !== tid && (tid !== ANY_THREAD || recordTid < 0)) break;
     // With the flags and the preempt count, which are 0 in a lane.
     const id = words[entry] as number;
     const index = id - firstId;

@@ -1,22 +1,19 @@
 /**
  * Which events there are, by system, name and id, and in which order each instance lists them. The tree holds one
- * EventCatalog, which the domain tells of every event that comes and goes.
+ * EventCatalog, which is told of every event that comes and goes.
  *
  * A system exists while it has an event. Within a system, events are in the order they were made.
  */
 
 import { assert } from '@usertrace/base';
-import type { UserEvent } from '@usertrace/user-events';
 import type { TraceInstance } from '../instance.ts';
-
-/** The name of a directory below `events` that holds user events. */
-export type SystemName = UserEvent['system'];
+import type { TracedEvent } from '../traced-event.ts';
 
 export class EventCatalog {
-  readonly #eventsBySystem = new Map<SystemName, Map<string, UserEvent>>();
-  readonly #eventById = new Map<number, UserEvent>();
+  readonly #eventsBySystem = new Map<string, Map<string, TracedEvent>>();
+  readonly #eventById = new Map<number, TracedEvent>();
   /** Every event, oldest first, with its number in the order of all events ever made. */
-  readonly #sequenceByEvent = new Map<UserEvent, number>();
+  readonly #sequenceByEvent = new Map<TracedEvent, number>();
   #madeCount = 0;
 
   /** What the event made next will have as sequence. */
@@ -24,7 +21,7 @@ export class EventCatalog {
     return this.#madeCount;
   }
 
-  add(event: UserEvent): void {
+  add(event: TracedEvent): void {
     assert(!this.#eventById.has(event.id), 'an event id is unique');
     let events = this.#eventsBySystem.get(event.system);
     if (events === undefined) {
@@ -36,7 +33,7 @@ export class EventCatalog {
     this.#sequenceByEvent.set(event, this.#madeCount++);
   }
 
-  remove(event: UserEvent): void {
+  remove(event: TracedEvent): void {
     const events = this.#eventsBySystem.get(event.system);
     if (events?.get(event.name) === event) events.delete(event.name);
     if (events?.size === 0) this.#eventsBySystem.delete(event.system);
@@ -44,25 +41,25 @@ export class EventCatalog {
     this.#sequenceByEvent.delete(event);
   }
 
-  has(event: UserEvent): boolean {
+  has(event: TracedEvent): boolean {
     return this.#sequenceByEvent.has(event);
   }
 
-  byId(id: number): UserEvent | undefined {
+  byId(id: number): TracedEvent | undefined {
     return this.#eventById.get(id);
   }
 
-  systems(): Iterable<SystemName> {
+  systems(): Iterable<string> {
     return this.#eventsBySystem.keys();
   }
 
   /** The events of a system by name, oldest first; undefined while it has none. */
-  inSystem(system: string): ReadonlyMap<string, UserEvent> | undefined {
-    return this.#eventsBySystem.get(system as SystemName);
+  inSystem(system: string): ReadonlyMap<string, TracedEvent> | undefined {
+    return this.#eventsBySystem.get(system);
   }
 
   /** Every event, oldest first. */
-  all(): Iterable<UserEvent> {
+  all(): Iterable<TracedEvent> {
     return this.#sequenceByEvent.keys();
   }
 
@@ -70,9 +67,9 @@ export class EventCatalog {
    * Every event as an instance lists them. As in the kernel each event that is made goes to the front; those
    * that were there before the instance were put there newest first, and so come out oldest first.
    */
-  listedBy(instance: TraceInstance): UserEvent[] {
-    const before: UserEvent[] = [];
-    const since: UserEvent[] = [];
+  listedBy(instance: TraceInstance): TracedEvent[] {
+    const before: TracedEvent[] = [];
+    const since: TracedEvent[] = [];
     for (const [event, sequence] of this.#sequenceByEvent) {
       (sequence < instance.firstNewSequence ? before : since).push(event);
     }

@@ -3,11 +3,10 @@
  * the directory it is in, which thus is the same object as long as somebody holds one of its files.
  */
 
-import { formatFileText } from '@usertrace/abi';
 import { type ErrnoName, unreachable } from '@usertrace/base';
-import type { UserEvent } from '@usertrace/user-events';
 import type { TraceInstance } from '../instance.ts';
 import type { DirectoryNode, FileNode, TreeNode } from '../node.ts';
+import { formatTextOf, type TracedEvent } from '../traced-event.ts';
 import { type ControlFileRules, FILE_MODE, controlFile, taking } from './control-file.ts';
 import type { EventCatalog } from './event-catalog.ts';
 import { switchEvents } from './event-switch.ts';
@@ -37,11 +36,11 @@ export class EventDirectory implements DirectoryNode {
   readonly keep: () => void;
   readonly #instance: TraceInstance;
   readonly #catalog: EventCatalog;
-  readonly #event: UserEvent;
+  readonly #event: TracedEvent;
   readonly #files = new Map<EventFileName, FileNode>();
 
   /** @param keep see TreeNode */
-  constructor(instance: TraceInstance, catalog: EventCatalog, event: UserEvent, keep: () => void) {
+  constructor(instance: TraceInstance, catalog: EventCatalog, event: TracedEvent, keep: () => void) {
     this.keep = keep;
     this.#instance = instance;
     this.#catalog = catalog;
@@ -66,7 +65,7 @@ export class EventDirectory implements DirectoryNode {
   }
 
   #rules(name: EventFileName): ControlFileRules {
-    const { name: eventName, id, fields } = this.#event;
+    const { id } = this.#event;
     switch (name) {
       case 'enable':
         return enableRules(
@@ -85,7 +84,7 @@ export class EventDirectory implements DirectoryNode {
           ),
         };
       case 'format':
-        return { mode: FILE_MODE.read, read: () => formatFileText(eventName, id, fields) };
+        return { mode: FILE_MODE.read, read: () => formatTextOf(this.#event) };
       case 'id':
         return { mode: FILE_MODE.read, read: () => `${id}\n` };
       default:
@@ -102,7 +101,7 @@ export class EventDirectory implements DirectoryNode {
  */
 export function enableRules(
   instance: TraceInstance,
-  events: () => readonly UserEvent[] | undefined,
+  events: () => readonly TracedEvent[] | undefined,
   read: () => string,
 ): ControlFileRules {
   return {

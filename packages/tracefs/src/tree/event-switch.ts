@@ -3,8 +3,8 @@
  * Nothing here keeps state.
  */
 
-import type { UserEvent } from '@usertrace/user-events';
 import type { TraceInstance } from '../instance.ts';
+import type { TracedEvent } from '../traced-event.ts';
 import type { EventCatalog } from './event-catalog.ts';
 
 /**
@@ -15,7 +15,7 @@ import type { EventCatalog } from './event-catalog.ts';
  */
 export function switchEvents(
   instance: TraceInstance,
-  events: readonly UserEvent[],
+  events: readonly TracedEvent[],
   isOn: boolean,
   settled: () => void,
 ): void {
@@ -24,7 +24,7 @@ export function switchEvents(
 }
 
 /** Calls back once, perhaps before this returns, when every event has settled. */
-export function whenSettled(events: readonly UserEvent[], settled: () => void): void {
+export function whenSettled(events: readonly TracedEvent[], settled: () => void): void {
   // One more than there are events, so that nothing is over before the last has been asked.
   let unsettledCount = events.length + 1;
   const settle = () => {
@@ -39,7 +39,7 @@ export function whenSettled(events: readonly UserEvent[], settled: () => void): 
  * The events that a word of `set_event` names: `SYSTEM:EVENT`, where either may be empty or `*` for any, or a
  * name alone that is a system's or an event's. The kernel knows no other patterns.
  */
-export function eventsNamed(catalog: EventCatalog, word: string): UserEvent[] {
+export function eventsNamed(catalog: EventCatalog, word: string): TracedEvent[] {
   const colon = word.indexOf(':');
   if (colon < 0) return [...catalog.all()].filter(({ name, system }) => name === word || system === word);
   const wantedSystem = word.slice(0, colon);
@@ -51,7 +51,7 @@ export function eventsNamed(catalog: EventCatalog, word: string): UserEvent[] {
 }
 
 /** What `enable` of a group says: all on, all off, both, or no events at all. */
-export function groupStateText(instance: TraceInstance, events: Iterable<UserEvent>): string {
+export function groupStateText(instance: TraceInstance, events: Iterable<TracedEvent>): string {
   let isSomeOn = false;
   let isSomeOff = false;
   for (const event of events) {

@@ -1,19 +1,19 @@
 /**
  * `events` of one instance: its own files, a directory for each system with events, and in that one for each event.
  *
- *     EventsDirectory --- SystemDirectory (at most two) ··· EventDirectory ··· files
+ *     EventsDirectory --- SystemDirectory ··· EventDirectory ··· files
  *
  * Directories of events are made when they are looked up and held weakly, for there may be tens of thousands. Those that
  * chmod(1) or chown(1) changed something of are held while their event is there.
  */
 
 import { HEADER_EVENT_TEXT, HEADER_PAGE_TEXT, PRINT_EVENT_ID, PRINT_FORMAT_TEXT } from '@usertrace/abi';
-import type { UserEvent } from '@usertrace/user-events';
 import type { TraceInstance } from '../instance.ts';
 import type { DirectoryNode, TreeNode } from '../node.ts';
+import type { TracedEvent } from '../traced-event.ts';
 import { FILE_MODE, controlFile } from './control-file.ts';
 import { FixedDirectory } from './directory.ts';
-import type { EventCatalog, SystemName } from './event-catalog.ts';
+import type { EventCatalog } from './event-catalog.ts';
 import { EventDirectory, enableRules, systemFilterRules } from './event-files.ts';
 import { groupStateText } from './event-switch.ts';
 
@@ -24,14 +24,12 @@ export class EventsDirectory implements DirectoryNode {
   readonly mode: number = DIRECTORY_MODE;
   readonly #catalog: EventCatalog;
   readonly #fixed: FixedDirectory;
-  readonly #systems: Record<SystemName, SystemDirectory>;
+  readonly #instance: TraceInstance;
+  readonly #systems = new Map<string, SystemDirectory>();
 
   constructor(instance: TraceInstance, catalog: EventCatalog) {
     this.#catalog = catalog;
-    this.#systems = {
-      user_events: new SystemDirectory(instance, catalog, 'user_events'),
-      user_events_multi: new SystemDirectory(instance, catalog, 'user_events_multi'),
-    };
+    this.#instance = instance;
     const text = (content: string) => controlFile(instance, { mode: FILE_MODE.read, read: () => content });
     this.#fixed = new FixedDirectory(DIRECTORY_MODE, {
       // The kernel always has events and so never refuses; without any there is nothing to do here.
@@ -56,7 +54,15 @@ export class EventsDirectory implements DirectoryNode {
 
   child(name: string): TreeNode | undefined {
     if (this.#catalog.inSystem(name) === undefined) return this.#fixed.child(name);
-    return this.#systems[name as SystemName];
+    let system = this.#systems.get(name);
+    if (system === undefined) {
+      // Those of groups of probes that are gone.
+      for (const other of this.#systems.keys())
+        if (this.#catalog.inSystem(other) === undefined) this.#systems.delete(other);
+      system = new SystemDirectory(this.#instance, this.#catalog, name);
+      this.#systems.set(name, system);
+    }
+    return system;
   }
 
   *entries(): Iterable<{ readonly name: string; readonly kind: TreeNode['kind'] }> {
@@ -71,12 +77,12 @@ class SystemDirectory implements DirectoryNode {
   readonly mode: number = DIRECTORY_MODE;
   readonly #instance: TraceInstance;
   readonly #catalog: EventCatalog;
-  readonly #name: SystemName;
+  readonly #name: string;
   readonly #fixed: FixedDirectory;
-  readonly #directories = new WeakMap<UserEvent, WeakRef<EventDirectory>>();
-  readonly #keptDirectories = new WeakMap<UserEvent, EventDirectory>();
+  readonly #directories = new WeakMap<TracedEvent, WeakRef<EventDirectory>>();
+  readonly #keptDirectories = new WeakMap<TracedEvent, EventDirectory>();
 
-  constructor(instance: TraceInstance, catalog: EventCatalog, name: SystemName) {
+  constructor(instance: TraceInstance, catalog: EventCatalog, name: string) {
     this.#instance = instance;
     this.#catalog = catalog;
     this.#name = name;
@@ -104,12 +110,12 @@ class SystemDirectory implements DirectoryNode {
     for (const name of this.#catalog.inSystem(this.#name)?.keys() ?? []) yield { name, kind: 'directory' };
   }
 
-  #events(): UserEvent[] | undefined {
+  #events(): TracedEvent[] | undefined {
     const events = this.#catalog.inSystem(this.#name);
     return events === undefined ? undefined : [...events.values()];
   }
 
-  #directoryOf(event: UserEvent): EventDirectory {
+  #directoryOf(event: TracedEvent): EventDirectory {
     const known = this.#directories.get(event)?.deref();
     if (known !== undefined) return known;
     const keep = (): void => void this.#keptDirectories.set(event, directory);

@@ -1,9 +1,9 @@
 /** How an instance's entries are printed: joins what the ring knows with names of events and tasks. Keeps no state. */
 
-import { printEventFields } from '@usertrace/abi';
 import { type TraceOptions, type TraceSources, TraceText, traceHeaderText } from '@usertrace/ring';
 import type { TaskRecorder } from '../instance-tasks.ts';
 import type { TraceInstance } from '../instance.ts';
+import { entryText } from '../traced-event.ts';
 import type { EventCatalog } from './event-catalog.ts';
 
 export class InstanceText {
@@ -33,7 +33,7 @@ export class InstanceText {
       tgidOf: (tid) => tasks.tgidOf(tid),
       eventText: (id, entry) => {
         const event = catalog.byId(id);
-        return event && printEventFields(event.name, event.fields, entry);
+        return event && entryText(event, entry);
       },
     };
   }

@@ -11,6 +11,9 @@ and reads what is written.
   user_events_unsettled memory that could not be told of an event, and why
   dynamic_events        the same as commands; write "u:name u32 field" to make one,
                         "-:name" to remove one
+  uprobe_events         probes of native programs; write "p:grp/ev PATH:OFFSET a=%di" to
+                        make one, "-:grp/ev" to remove one
+  uprobe_profile        their hits
   available_events      every event as system:name
   set_event             the events that are on; write a name to switch on, !name off
   events/               a directory for each system and event: enable, format, id

@@ -1,8 +1,8 @@
 /** `set_event` and `available_events`: an instance's events as one text. */
 
-import type { UserEvent } from '@usertrace/user-events';
 import type { TraceInstance } from '../instance.ts';
 import type { FileNode, Reply } from '../node.ts';
+import type { TracedEvent } from '../traced-event.ts';
 import { FILE_MODE, controlFile } from './control-file.ts';
 import type { EventCatalog } from './event-catalog.ts';
 import { eventsNamed, switchEvents, whenSettled } from './event-switch.ts';
@@ -14,7 +14,7 @@ import { firstWord } from './written-text.ts';
  */
 export function setEventFile(instance: TraceInstance, catalog: EventCatalog): FileNode {
   // Opening cannot wait until these have settled, so the write after it does.
-  let switchedOff: UserEvent[] = [];
+  let switchedOff: TracedEvent[] = [];
   const answerWhenSettled = (usedBytes: number, reply: Reply<number>) => {
     const events = switchedOff;
     switchedOff = [];
@@ -51,6 +51,6 @@ export function availableEventsFile(instance: TraceInstance, catalog: EventCatal
   });
 }
 
-function* eventLines(events: readonly UserEvent[]): Generator<string, void> {
+function* eventLines(events: readonly TracedEvent[]): Generator<string, void> {
   for (const { system, name } of events) yield `${system}:${name}\n`;
 }

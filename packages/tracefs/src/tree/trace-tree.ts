@@ -5,15 +5,18 @@
  *     TraceTree --- root --- files of the top instance, user_events_*, dynamic_events, ...
  *         |          '--- instances/NAME --- the same files for each instance
  *         |--- InstanceSet --- TraceInstance --- RingBuffer
- *         |--- EventCatalog <--added, removed-- UserEvents
+ *         |--- EventCatalog <--added, removed-- UserEvents, ProbeEvents
  *         '--- TaskRecorder
  */
 
-import type { UserEvent, UserEvents } from '@usertrace/user-events';
+import type { UserEvents } from '@usertrace/user-events';
 import { InstanceSet } from '../instance-set.ts';
 import { TaskRecorder } from '../instance-tasks.ts';
 import type { TraceInstance } from '../instance.ts';
 import type { DirectoryNode, FileNode, TreeNode } from '../node.ts';
+import type { ProbesPort } from '../probe-event.ts';
+import { ProbeEvents } from '../probe-events.ts';
+import type { TracedEvent } from '../traced-event.ts';
 import { FILE_MODE, controlFile, takingNumber } from './control-file.ts';
 import { FixedDirectory } from './directory.ts';
 import { dynamicEventsFile, userEventsStatusFile, userEventsUnsettledFile } from './dynamic-events.ts';
@@ -21,6 +24,7 @@ import { EventCatalog } from './event-catalog.ts';
 import { DIRECTORY_MODE, instanceFiles } from './instance-directory.ts';
 import { InstancesDirectory } from './instances-directory.ts';
 import type { TreePorts } from './ports.ts';
+import { uprobeEventsFile, uprobeProfileFile } from './probe-files.ts';
 import { README_TEXT } from './readme-text.ts';
 import { availableEventsFile } from './set-event.ts';
 
@@ -34,6 +38,8 @@ export interface TraceTreeParts {
   readonly ports: TreePorts;
   /** The node of `user_events_data`. */
   readonly userEventsData: FileNode;
+  /** Who has the probes; without it the tree has none. */
+  readonly probes?: ProbesPort;
 }
 
 export class TraceTree {
@@ -44,7 +50,7 @@ export class TraceTree {
   readonly #tasks: TaskRecorder;
   #isWantedWhenNew: (system: string, name: string) => boolean = () => false;
 
-  constructor({ domain, ports, userEventsData }: TraceTreeParts) {
+  constructor({ domain, ports, userEventsData, probes }: TraceTreeParts) {
     this.#tasks = new TaskRecorder(ports);
     this.#instances = new InstanceSet(ports, this.#tasks);
     for (const event of domain.events) this.#catalog.add(event);
@@ -81,6 +87,7 @@ export class TraceTree {
       user_events_data: userEventsData,
       user_events_status: userEventsStatusFile(top, domain, ports),
       user_events_unsettled: userEventsUnsettledFile(top, domain),
+      ...(probes === undefined ? {} : this.#probeFiles(top, probes)),
     });
   }
 
@@ -98,7 +105,27 @@ export class TraceTree {
     this.#isWantedWhenNew = isWanted;
   }
 
-  #eventAdded(event: UserEvent): void {
+  #probeFiles(top: TraceInstance, probes: ProbesPort): Record<string, TreeNode> {
+    const events = new ProbeEvents(probes, {
+      added: (event) => this.#eventAdded(event),
+      removed: (event) => {
+        for (const instance of this.#instances.all()) {
+          instance.setEnabled(event, false);
+          instance.eventRemoved(event);
+          instance.clearIfNeeded();
+        }
+        this.#catalog.remove(event);
+      },
+      has: (system, name) => this.#catalog.inSystem(system)?.has(name) ?? false,
+      named: (tid, comm) => this.#tasks.keepCommand(tid, comm),
+    });
+    return {
+      uprobe_events: uprobeEventsFile(top, probes, () => events.isAnyEnabled),
+      uprobe_profile: uprobeProfileFile(top, probes),
+    };
+  }
+
+  #eventAdded(event: TracedEvent): void {
     this.#catalog.add(event);
     if (this.#isWantedWhenNew(event.system, event.name)) this.top.setEnabled(event, true);
   }

@@ -141,7 +141,7 @@ export class ProviderMemory {
    * @throws {Error} when the file system is full
    */
   appendEvent(command: string): number | undefined {
-    const entry = encodeEventEntry(command);
+    const entry = encodeEventEntry('command', command);
     if (this.#eventCount >= PROVIDER_EVENTS_MAX) return undefined;
     if (this.#tableLength + entry.length > EVENT_TABLE_SIZE) return undefined;
     const written = writeSync(this.fd, entry, 0, entry.length, PROVIDER_OFFSET.events + this.#tableLength);

@@ -7,6 +7,7 @@ import type { RegisterName as UserRegisterName, Registers } from '@usertrace/abi
 import type { FetchArgument, FetchSource, RegisterName } from '../definition/fetch-argument.ts';
 import { memoryOffsets } from '../definition/fetch-argument.ts';
 import type { ValueType } from '../definition/value-type.ts';
+import { typedNumber } from '../record/typed-value.ts';
 
 /** A value as its type says: a number, text of one character a byte, or an array's items. Undefined: not readable. */
 export type FetchedValue = bigint | string | undefined | readonly FetchedValue[];
@@ -52,7 +53,7 @@ export function fetchValue(argument: FetchArgument, port: FetchPort): FetchedVal
   const last = offsets.pop();
   for (const offset of offsets) value = value === undefined ? undefined : word(port, value + offset);
   if (value === undefined) return undefined;
-  return last === undefined ? scalar(value, type) : loaded(port, BigInt.asUintN(64, value + last), type);
+  return last === undefined ? typedNumber(value, type) : loaded(port, BigInt.asUintN(64, value + last), type);
 }
 
 function sourceValue(source: FetchSource, port: FetchPort): bigint | undefined {
@@ -100,14 +101,7 @@ function pointedText(port: FetchPort, address: bigint): string | undefined {
 function loadedItem(port: FetchPort, address: bigint, type: ValueType): FetchedValue {
   if (type.basic.isText) return text(port, address);
   const bytes = port.read(address, type.basic.size);
-  return bytes?.length === type.basic.size ? scalar(integer(bytes), type) : undefined;
-}
-
-/** What of a value the type keeps. */
-function scalar(value: bigint, { basic, bitField }: ValueType): bigint {
-  const bits = basic.size * 8;
-  if (bitField !== undefined) return BigInt.asUintN(bitField.width, value >> BigInt(bitField.offset));
-  return basic.isSigned ? BigInt.asIntN(bits, value) : BigInt.asUintN(bits, value);
+  return bytes?.length === type.basic.size ? typedNumber(integer(bytes), type) : undefined;
 }
 
 function integer(bytes: Uint8Array): bigint {

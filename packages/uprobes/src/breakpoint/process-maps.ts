@@ -8,13 +8,17 @@ export interface Mapping {
   /** The first address behind it. */
   readonly end: number;
   readonly isExecutable: boolean;
+  /** Private and writable: where a program has its variables. */
+  readonly isData: boolean;
   /** As `fileIdentity` makes it; undefined when it shows no file. */
   readonly identity: string | undefined;
+  /** The file's path as the program's mount namespace has it, or what else the kernel calls it. */
+  readonly path: string;
   /** Where in the file it begins. */
   readonly offset: number;
 }
 
-const LINE = /^([0-9a-f]+)-([0-9a-f]+) ..(.). ([0-9a-f]+) ([0-9a-f]+):([0-9a-f]+) ([0-9]+)/u;
+const LINE = /^([0-9a-f]+)-([0-9a-f]+) .(.)(.)(.) ([0-9a-f]+) ([0-9a-f]+):([0-9a-f]+) ([0-9]+) *(.*)$/u;
 
 /**
  * What tells a file from all others, as maps and stat(2) both say it: device and inode. Where the two disagree (btrfs, some
@@ -36,15 +40,30 @@ export function fileIdentity(path: string): string {
 export function readMappings(pid: number): Mapping[] {
   const mappings: Mapping[] = [];
   for (const line of readFileSync(`/proc/${pid}/maps`, 'latin1').split('\n')) {
-    const [, start, end, execute, offset, major, minor, inode] = LINE.exec(line) ?? [];
+    const [, start, end, write, execute, share, offset, major, minor, inode, path = ''] =
+      LINE.exec(line) ?? [];
     if (start === undefined || major === undefined || minor === undefined) continue;
     mappings.push({
       start: Number(`0x${start}`),
       end: Number(`0x${end}`),
       isExecutable: execute === 'x',
+      isData: write === 'w' && share === 'p',
       identity: inode === '0' ? undefined : `${Number(`0x${major}`)}:${Number(`0x${minor}`)}:${inode}`,
+      path,
       offset: Number(`0x${offset}`),
     });
   }
   return mappings;
+}
+
+/** The mapping around an address. */
+export function mappingAt(mappings: readonly Mapping[], address: number): Mapping | undefined {
+  return mappings.find(({ start, end }) => start <= address && address < end);
+}
+
+/** Which byte of which file an address shows. */
+export function sourceOf(mapping: Mapping | undefined, address: number): string | undefined {
+  return mapping?.identity === undefined
+    ? undefined
+    : `${mapping.identity}+${mapping.offset + address - mapping.start}`;
 }

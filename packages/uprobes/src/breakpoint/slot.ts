@@ -9,7 +9,6 @@
 import { disassemble, INSTRUCTION_BYTES_MAX } from '../code/instruction.ts';
 import { probeRefusal } from '../code/probe-rules.ts';
 import { relocateAll } from '../code/relocation.ts';
-import type { Mapping } from './process-maps.ts';
 
 /** The bytes of a slot in its page. */
 export const SLOT_BYTES = 64;
@@ -19,9 +18,6 @@ export const SLOT_PAGE_BYTES = 4096;
 
 /** A slot may be so far from the instruction: less than the 2 GiB that its distances reach. */
 export const REACH = 0x7000_0000;
-/** Programs may map nothing below (vm.mmap_min_addr). */
-const LOWEST = 0x1_0000;
-const HIGHEST = 0x7fff_ffff_0000;
 
 /** One instruction's slot. */
 export interface Slot {
@@ -51,28 +47,4 @@ export function makeSlot(code: Uint8Array, instruction: number, address: number)
   jump.set([0xff, 0x25]);
   jump.writeBigUInt64LE(BigInt(instruction + first.length), 6);
   return { instruction, firstByte: code[0] ?? 0, address, bytes: Buffer.concat([moved, jump]) };
-}
-
-/**
- * Where a page for slots can be mapped.
- *
- * @param mappings of the address space, in their order
- * @param instruction that the slots must be near to
- * @returns an address with SLOT_PAGE_BYTES free bytes, undefined if there is none in reach
- */
-export function findSlotPage(mappings: readonly Mapping[], instruction: number): number | undefined {
-  const lowest = Math.max(LOWEST, instruction - REACH);
-  const highest = Math.min(HIGHEST, instruction + REACH);
-  let end = LOWEST;
-  let best: number | undefined;
-  for (const mapping of [...mappings, { start: HIGHEST, end: HIGHEST }]) {
-    // The last page before a mapping, unless a stack may grow into it: those are far from code.
-    const page = Math.min(mapping.start, highest) - SLOT_PAGE_BYTES * 2;
-    const isFree = page >= end + SLOT_PAGE_BYTES && page >= lowest;
-    const aligned = page - (page % SLOT_PAGE_BYTES);
-    if (isFree && (best === undefined || Math.abs(aligned - instruction) < Math.abs(best - instruction)))
-      best = aligned;
-    end = Math.max(end, mapping.end);
-  }
-  return best;
 }

@@ -53,16 +53,16 @@ export class FileImage implements CodeImage {
    *
    * @param from the stretch's first address
    * @param to the address behind it
-   * @param except the function, whose own branches do not count
+   * @param except the function's parts, whose own branches do not count
    */
-  hasBranchInto(from: number, to: number, except: FunctionRange): boolean {
+  hasBranchInto(from: number, to: number, ...except: readonly FunctionRange[]): boolean {
     this.#branches ??= this.#code.flatMap((segment) => {
       const code = this.read(segment.from, segment.to - segment.from);
       return code === undefined ? [] : [new BranchIndex(code, segment.from)];
     });
     const sources = this.#branches.flatMap((index) => index.sourcesInto(from, to));
     const isOutside = (source: number): boolean =>
-      source < except.address || source >= except.address + except.size;
+      except.every(({ address, size }) => source < address || source >= address + size);
     return sources.some((source) => isOutside(source) && this.#isBranch(source, from, to));
   }
 

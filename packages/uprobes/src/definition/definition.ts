@@ -8,6 +8,7 @@
 
 import { splitWords } from '@usertrace/abi';
 import { ArgumentParser } from './argument-parser.ts';
+import type { HitFilter } from '../filter/hit-filter.ts';
 import type { FetchArgument } from './fetch-argument.ts';
 import { isGoodGroupName, isGoodName, startsLikeName } from './name.ts';
 import { parseUnsigned } from './number.ts';
@@ -47,6 +48,8 @@ export interface ProbeDefinition {
   /** Of the 16-bit counter that is raised while the probe is enabled; 0 if there is none. */
   readonly counterOffset: bigint;
   readonly arguments: readonly FetchArgument[];
+  /** Which of its hits are wanted. It is no part of what is parsed: whoever has a filter for the event puts it here. */
+  readonly filter?: HitFilter;
 }
 
 /** What stands where the probe goes, with the characters at which its parts begin. */

@@ -11,15 +11,15 @@ import { CONDITION, GENERAL, type MachineCode } from './machine-code.ts';
 /** The routine's label. */
 export const COPY_ROUTINE = 'copy';
 
-/** Numbers of system calls. */
-const CALL = { getpid: 39, processVmReadv: 310 } as const;
+/** The number of process_vm_readv. */
+const PROCESS_VM_READV = 310;
 
 /**
  * Appends the routine. It copies rdx bytes from rsi to r8 and leaves in rax how many it copied, or a negative number;
  * rdi stays, and rcx, rdx, rsi, r8 to r11 do not.
  *
  * @param code where it is appended, behind what never runs on into it
- * @param processIdAddress a 32-bit word that a fork finds zeroed
+ * @param processIdAddress a 32-bit word that has the process's own id: a fork's child must not read its parent
  */
 export function appendCopyRoutine(code: MachineCode, processIdAddress: number): void {
   code.label(COPY_ROUTINE);
@@ -45,18 +45,9 @@ export function appendCopyRoutine(code: MachineCode, processIdAddress: number): 
   code.store({ base: 'rsp', displacement: 16 }, 'rsi').store({ base: 'rsp', displacement: 24 }, 'rax');
   code.registers([0x01], 'rsi', 'rax').registers([0x29], 'rdx', 'rax'); // add, sub
   code.store({ base: 'rsp', displacement: 32 }, 'rsi').store({ base: 'rsp', displacement: 40 }, 'rdx');
-  appendOwnProcessId(code, processIdAddress);
+  code.withMemory32([0x8b], GENERAL.rdi, { at: processIdAddress });
   code.move('rsi', 'rsp').constant('rdx', 1n).lea('r10', { base: 'rsp', displacement: 16 });
   code.constant('r8', 2n).raw(0x45, 0x31, 0xc9); // xor r9d, r9d
-  code.constant('rax', BigInt(CALL.processVmReadv)).raw(0x0f, 0x05); // syscall
+  code.constant('rax', BigInt(PROCESS_VM_READV)).raw(0x0f, 0x05); // syscall
   code.lea('rsp', { base: 'rsp', displacement: 56 }).pop('rdi').raw(0xc3);
-}
-
-/** Leaves the process id in edi; asks for it once in each process, since a fork finds the word zeroed. */
-function appendOwnProcessId(code: MachineCode, processIdAddress: number): void {
-  const word = { at: processIdAddress };
-  code.withMemory32([0x8b], GENERAL.rdi, word).raw(0x85, 0xff).jumpIf(CONDITION.notEqual, 'known'); // test edi, edi
-  code.constant('rax', BigInt(CALL.getpid)).raw(0x0f, 0x05);
-  code.withMemory32([0x89], GENERAL.rax, { at: processIdAddress }).raw(0x89, 0xc7); // mov edi, eax
-  code.label('known');
 }

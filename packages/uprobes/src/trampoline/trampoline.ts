@@ -1,7 +1,8 @@
 /**
- * Makes the code that a probe's jump leads to: it saves what it uses, takes a slot in the CPU's lane, stores the
- * arguments, puts all back, runs the displaced instructions and goes on behind them. README.md tells why it is as
- * it is. It uses no vector register, makes no system call unless a memory argument needs one, and waits for nobody.
+ * Makes the code that a place's jump leads to: it saves what it uses; for each probe there it looks at the gate, takes a slot in the
+ * CPU's lane and stores the arguments; then it puts all back, runs the displaced instructions and goes on behind them. README.md tells
+ * why it is as it is. It uses no vector register, makes system calls only for memory arguments, `$comm` and threads that it does not know, and
+ * waits for nobody.
  */
 
 import type { CodeInstruction } from '../code/instruction.ts';
@@ -9,8 +10,9 @@ import { relocateAll } from '../code/relocation.ts';
 import { type FetchArgument, type FetchSource, memoryOffsets } from '../definition/fetch-argument.ts';
 import { recordSize } from '../definition/value-type.ts';
 import { appendCopyRoutine, COPY_ROUTINE } from './copy-routine.ts';
-import { LANE_HEADER, LANE_MARGIN, type LaneGeometry, SLOT } from './lane-layout.ts';
+import { GATE, LANE_HEADER, LANE_MARGIN, type LaneGeometry, SLOT } from './lane-layout.ts';
 import { CONDITION, GENERAL, type General, MachineCode } from './machine-code.ts';
+import { appendIdentityRoutine, appendThreadIdentity, PROCESS_WORDS } from './thread-identity.ts';
 
 /** Bytes below the stack pointer that leaf functions use without moving it (System V ABI). */
 const RED_ZONE = 128;
@@ -20,30 +22,57 @@ const SAVED_FIRST: readonly General[] = ['rax', 'rcx', 'rdx'];
 const SAVED_THEN: readonly General[] = ['rsi', 'rdi', 'r8', 'r9', 'r10', 'r11'];
 /** Bytes that a text argument takes at most. */
 export const TEXT_BYTES_MAX = 256;
+/** Bytes of a thread's name with its end mark (PR_GET_NAME). */
+const COMM_BYTES = 16;
+/** The system call prctl, and its operation that gives the thread's name. */
+const PRCTL = 157;
+const PR_GET_NAME = 16;
 /** More would not fit the slot's word of faults. */
 export const TRAMPOLINE_ARGUMENTS_MAX = 64;
 
+/**
+ * Decides in a trampoline whether a hit is recorded, before a slot is taken: a hit that is not wanted costs no slot and is not
+ * counted. The code may change rax, rcx, rdx, rsi, rdi, r8, r9 and r11, and the flags; labels begin with `prefix`.
+ */
+export interface TrampolineCondition {
+  /**
+   * @param code where it is appended
+   * @param load appends what leaves a source's value in rax, whole; for sources and arguments without a look at memory
+   * @param reject the label to jump to when the hit is not wanted
+   * @param prefix of labels
+   */
+  append(code: MachineCode, load: (source: FetchSource) => void, reject: string, prefix: string): void;
+}
+
+/** One of the probes at a place. */
+export interface TrampolineProbe {
+  readonly arguments: readonly FetchArgument[];
+  readonly lanes: LaneGeometry;
+  /** Of its gate's cell (GATE), within 2 GiB of the trampoline. */
+  readonly gateAddress: number;
+  readonly condition?: TrampolineCondition;
+}
+
 /** What a trampoline is made from. */
 export interface TrampolineInput {
-  /** Where it will stand: within 2 GiB of the probe, its targets and its words. */
+  /** Where it will stand: within 2 GiB of the place, its targets and its words. */
   readonly address: number;
   readonly probeAddress: number;
-  /** Stored in each slot. */
-  readonly probeNumber: number;
   readonly displaced: readonly CodeInstruction[];
   /** The address behind the displaced instructions. */
   readonly continueAt: number;
-  readonly arguments: readonly FetchArgument[];
-  readonly lanes: LaneGeometry;
-  /** A 32-bit word: nothing is recorded while it is 0. */
-  readonly gateAddress: number;
-  /** A 32-bit word in memory that a fork finds zeroed (MADV_WIPEONFORK): the process's own id, once known. */
-  readonly processIdAddress: number;
+  /** In the order in which they record. */
+  readonly probes: readonly TrampolineProbe[];
+  /** Of PROCESS_WORDS. */
+  readonly processWords: number;
   /** Where the probed file's offset 0 is mapped, for `@+OFFSET`. */
   readonly fileBase: bigint;
 }
 
-/** Where in a slot an argument's value is. Texts begin with a 64-bit count of the bytes that were read. */
+/**
+ * Where in a slot an argument's value is. Texts, `$comm` among them, begin with a 64-bit count of the bytes that were read; texts of
+ * the definition are not there.
+ */
 export interface ValuePlace {
   readonly argument: FetchArgument;
   readonly offset: number;
@@ -54,13 +83,18 @@ export interface ValuePlace {
 export function slotLayout(fetched: readonly FetchArgument[]): { places: ValuePlace[]; size: number } {
   let offset: number = SLOT.values;
   const places = fetched.map((argument): ValuePlace => {
-    const { type } = argument;
-    const bytes = type.basic.isText ? 8 + TEXT_BYTES_MAX : Math.max(8, recordSize(type));
+    const bytes = slotBytes(argument);
     const place = { argument, offset, size: bytes };
     offset += Math.ceil(bytes / 8) * 8;
     return place;
   });
   return { places, size: offset };
+}
+
+function slotBytes({ source, type }: FetchArgument): number {
+  if (source.kind === 'text') return 0;
+  if (source.kind === 'comm') return 8 + COMM_BYTES;
+  return type.basic.isText ? 8 + TEXT_BYTES_MAX : Math.max(8, recordSize(type));
 }
 
 /** Whether a trampoline can fetch an argument at all; what it cannot needs a breakpoint, or the reader. */
@@ -107,37 +141,71 @@ class TrampolineMaker {
 
   make(): Uint8Array {
     const code = this.#code;
-    const { places } = slotLayout(this.#input.arguments);
+    const { probes, displaced, continueAt, processWords } = this.#input;
     // lea keeps the flags.
     code.lea('rsp', { base: 'rsp', displacement: -RED_ZONE });
     for (const register of SAVED_FIRST) code.push(register);
     code.raw(0x9c); // pushfq: the arithmetic flags, and the direction that nobody here changes
-    code.memoryImmediate([0x81], 7, { at: this.#input.gateAddress }, 0, false); // cmp gate, 0
-    code.jumpIf(CONDITION.equal, 'restore-first');
+    this.#lookAtGates();
     for (const register of SAVED_THEN) code.push(register);
-    this.#takeSlot();
-    for (const [index, place] of places.entries()) this.#fetch(place, index);
-    // The sequence last: stores become visible in their order.
-    code.pop('rax').store({ base: 'rdi', displacement: SLOT.sequence }, 'rax');
-    code.label('restore');
+    for (const [index, probe] of probes.entries()) this.#record(probe, index);
     for (const register of SAVED_THEN.toReversed()) code.pop(register);
-    code.label('restore-first').raw(0x9d); // popfq
+    code.label('restore').raw(0x9d); // popfq
     for (const register of SAVED_FIRST.toReversed()) code.pop(register);
     code.lea('rsp', { base: 'rsp', displacement: RED_ZONE });
-    code.append(relocateAll(this.#input.displaced, code.here));
-    code.jumpTo(this.#input.continueAt);
-    code.label('lost').memoryImmediate([0x81], 0, { base: 'rdi', displacement: LANE_HEADER.lost }, 1, true);
-    code.jump('restore');
-    if (places.some(({ argument }) => memoryOffsets(argument).length > 0)) {
-      appendCopyRoutine(code, this.#input.processIdAddress);
-    }
+    code.append(relocateAll(displaced, code.here));
+    code.jumpTo(continueAt);
+    for (const [index, probe] of probes.entries()) this.#withoutRecord(probe, index);
+    appendCopyRoutine(code, processWords + PROCESS_WORDS.processId);
+    appendIdentityRoutine(code, processWords);
     return code.finish();
   }
 
-  /** Leaves the slot in rdi and its sequence on the stack. */
-  #takeSlot(): void {
+  /** Goes on only if a gate is open. */
+  #lookAtGates(): void {
     const code = this.#code;
-    const { lanes, probeNumber } = this.#input;
+    const gates = this.#input.probes.map(({ gateAddress }) => ({ at: gateAddress + GATE.probe }));
+    for (const gate of gates.slice(0, -1)) {
+      code.memoryImmediate([0x81], 7, gate, 0, false).jumpIf(CONDITION.notEqual, 'open'); // cmp
+    }
+    for (const gate of gates.slice(-1)) {
+      code.memoryImmediate([0x81], 7, gate, 0, false).jumpIf(CONDITION.equal, 'restore');
+    }
+    code.label('open');
+  }
+
+  /** One probe's hit. What its gate has is looked at once: the hit belongs to whoever that number means. */
+  #record(probe: TrampolineProbe, index: number): void {
+    const code = this.#code;
+    const { places } = slotLayout(probe.arguments);
+    code.withMemory32([0x8b], GENERAL.rax, { at: probe.gateAddress + GATE.probe });
+    code.raw(0x85, 0xc0).jumpIf(CONDITION.equal, `done-${index}`).push('rax'); // test eax, eax
+    probe.condition?.append(
+      code,
+      (source) => this.#source(source),
+      `unwanted-${index}`,
+      `condition-${index}-`,
+    );
+    appendThreadIdentity(code, this.#input.processWords, `thread-${index}-`);
+    this.#takeSlot(probe, index);
+    for (const [number, place] of places.entries()) this.#fetch(place, number, `fetched-${index}-${number}`);
+    // The sequence last: stores become visible in their order.
+    code.pop('rax').store({ base: 'rdi', displacement: SLOT.sequence }, 'rax');
+    code.label(`done-${index}`);
+  }
+
+  /** What a hit does that has no slot. */
+  #withoutRecord({ gateAddress }: TrampolineProbe, index: number): void {
+    const code = this.#code;
+    code.label(`lost-${index}`).raw(0xf0);
+    code.memoryImmediate([0x81], 0, { base: 'rdi', displacement: LANE_HEADER.lost }, 1, true).raw(0xf0);
+    code.memoryImmediate([0x81], 0, { at: gateAddress + GATE.misses }, 1, true);
+    code.label(`unwanted-${index}`).pop('rax').jump(`done-${index}`);
+  }
+
+  /** Leaves the slot in rdi and its sequence on the stack, where the probe's number was; the thread is in r9. */
+  #takeSlot({ lanes }: TrampolineProbe, index: number): void {
+    const code = this.#code;
     code.raw(0x0f, 0x01, 0xf9); // rdtscp: edx:eax time, ecx cpu and node
     code.registerByte(0xc1, 4, 'rdx', 32).registers([0x09], 'rdx', 'rax');
     code.move('rsi', 'rcx');
@@ -148,24 +216,30 @@ class TrampolineMaker {
     code.load('rax', { base: 'rdi', displacement: LANE_HEADER.head });
     code.withMemory([0x2b], GENERAL.rax, { base: 'rdi', displacement: LANE_HEADER.tail }); // sub rax, tail
     code.registerInt(0x81, 7, 'rax', (1 << lanes.slotCountShift) - LANE_MARGIN); // cmp
-    code.jumpIf(CONDITION.aboveOrEqual, 'lost');
+    code.jumpIf(CONDITION.aboveOrEqual, `lost-${index}`);
     code.constant('rax', 1n);
     code.withMemory([0x0f, 0xc1], GENERAL.rax, { base: 'rdi', displacement: LANE_HEADER.head }, [0xf0]); // lock xadd
     code.move('rcx', 'rax').registerInt(0x81, 4, 'rcx', (1 << lanes.slotCountShift) - 1);
     code.registerByte(0xc1, 4, 'rcx', lanes.slotSizeShift).registers([0x01], 'rdi', 'rcx');
     code.registerInt(0x81, 0, 'rdi', LANE_HEADER.size);
-    code.registerByte(0x83, 0, 'rax', 1).push('rax');
+    code.registerByte(0x83, 0, 'rax', 1).pop('rcx').push('rax');
     code.store({ base: 'rdi', displacement: SLOT.time }, 'rdx');
-    code.raw(0xf3, 0x48, 0x0f, 0xae, 0xc2); // rdfsbase rdx
-    code.store({ base: 'rdi', displacement: SLOT.thread }, 'rdx');
-    code.memoryImmediate([0xc7], 0, { base: 'rdi', displacement: SLOT.probe }, probeNumber, false);
+    code.withMemory32([0x89], GENERAL.r9, { base: 'rdi', displacement: SLOT.tid });
+    code.withMemory32([0x89], GENERAL.rcx, { base: 'rdi', displacement: SLOT.probe });
     code.withMemory32([0x89], GENERAL.rsi, { base: 'rdi', displacement: SLOT.cpu });
+    code.withMemory32([0x8b], GENERAL.rax, { at: this.#input.processWords + PROCESS_WORDS.processId });
+    code.withMemory32([0x89], GENERAL.rax, { base: 'rdi', displacement: SLOT.pid });
     code.memoryImmediate([0xc7], 0, { base: 'rdi', displacement: SLOT.faults }, 0, true);
   }
 
   /** Stores an argument's value: from its source, through its dereferences. */
-  #fetch({ argument, offset }: ValuePlace, index: number): void {
+  #fetch({ argument, offset }: ValuePlace, index: number, fetched: string): void {
     const code = this.#code;
+    if (argument.source.kind === 'text') return;
+    if (argument.source.kind === 'comm') {
+      this.#threadName(offset);
+      return;
+    }
     const steps = memoryOffsets(argument);
     this.#source(argument.source);
     if (steps.length === 0) {
@@ -183,16 +257,24 @@ class TrampolineMaker {
       code.lea('r8', { base: 'rdi', displacement: isText ? offset + 8 : offset }).call(COPY_ROUTINE);
       if (isText) {
         code.store({ base: 'rdi', displacement: offset }, 'rax').registers([0x85], 'rax', 'rax'); // test
-        code.jumpIf(CONDITION.notNegative, `fetched-${index}`);
+        code.jumpIf(CONDITION.notNegative, fetched);
       } else {
-        code.registerInt(0x81, 7, 'rax', bytes).jumpIf(CONDITION.equal, `step-${index}-${at}`); // cmp
+        code.registerInt(0x81, 7, 'rax', bytes).jumpIf(CONDITION.equal, `${fetched}-${at}`); // cmp
       }
       // bts: the bit of this argument's fault.
       code.withMemory([0x0f, 0xba], 5, { base: 'rdi', displacement: SLOT.faults }).raw(index);
-      code.jump(`fetched-${index}`).label(`step-${index}-${at}`);
+      code.jump(fetched).label(`${fetched}-${at}`);
       if (!isLast) code.load('rax', { base: 'rdi', displacement: offset });
     }
-    code.label(`fetched-${index}`);
+    code.label(fetched);
+  }
+
+  /** Stores the thread's name as a text: when the hit is read the thread may have another, or be gone. */
+  #threadName(offset: number): void {
+    const code = this.#code;
+    code.push('rdi').lea('rsi', { base: 'rdi', displacement: offset + 8 });
+    code.constant('rdi', BigInt(PR_GET_NAME)).constant('rax', BigInt(PRCTL)).raw(0x0f, 0x05).pop('rdi');
+    code.memoryImmediate([0xc7], 0, { base: 'rdi', displacement: offset }, COMM_BYTES, true);
   }
 
   /** Loads rax with where an argument begins. */
@@ -227,7 +309,6 @@ class TrampolineMaker {
         code.constant('rax', this.#input.fileBase + source.offset);
         break;
       default:
-        // The reader knows names and texts by itself.
         code.constant('rax', 0n);
     }
   }
@@ -245,7 +326,7 @@ class TrampolineMaker {
     readonly total: number;
   } {
     const offsets = new Map<General, number>();
-    let offset = 8; // the sequence
+    let offset = 8; // the probe's number, then the sequence
     for (const register of SAVED_THEN.toReversed()) {
       offsets.set(register, offset);
       offset += 8;

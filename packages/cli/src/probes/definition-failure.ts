@@ -1,0 +1,15 @@
+/** What a user is told of a definition that was refused: the kernel's text, and a caret below the mistake. */
+
+import { ProberRefusal } from '@usertrace/prober';
+import { EXIT, Failure } from '../failure.ts';
+
+/** Turns a prober's refusal into a Failure; anything else stays what it is. */
+export function definitionFailure(error: unknown): unknown {
+  if (!(error instanceof ProberRefusal)) return error;
+  const { log, message, code } = error;
+  if (log === undefined) return new Failure(message, code === 'EINVAL' ? EXIT.usage : EXIT.failure);
+  // One character a byte, as the kernel counts them; the terminal shows some of several bytes as one.
+  const shown = Buffer.from(log.command, 'latin1').toString();
+  const indent = Buffer.from(log.command.slice(0, log.position), 'latin1').toString().length;
+  return new Failure(`${log.text}\n  ${shown}\n  ${' '.repeat(indent)}^`, EXIT.usage);
+}

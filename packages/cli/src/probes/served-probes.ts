@@ -1,0 +1,246 @@
+/**
+ * `ServedProbes`: the probes of this user as the served tree shows them. It is a client of the prober, which it starts when somebody
+ * writes a definition into the tree; until then, and when the prober has ended, it waits for its socket to appear. Probes that were
+ * made through the tree are this process's, and end with it.
+ */
+
+import { COMMON_FIELDS_SIZE } from '@usertrace/abi';
+import { type ErrnoName, isErrnoName, Tid } from '@usertrace/base';
+import { EntryView, eventPrinter, parseEventFormat } from '@usertrace/formats';
+import { type ProbeListing, ProberClient, ProberRefusal, proberSocketPath } from '@usertrace/prober';
+import { LiveEvents, OWN_SURROUNDINGS } from '@usertrace/recording';
+import type {
+  Caller,
+  ProbeEventIdentity,
+  ProbeRefusal,
+  ProbesObserver,
+  ProbesPort,
+} from '@usertrace/tracefs';
+import { type FSWatcher, readlinkSync, watch } from 'node:fs';
+import { basename, dirname } from 'node:path';
+import { anyEventMatcher } from '../pattern.ts';
+import { kernelProbeText } from './kernel-text.ts';
+
+/** Pauses between looks for hits, in milliseconds. */
+const PAUSE_MS = { busy: 1, idle: 10 } as const;
+const BUSY_FILL = 1 / 16;
+/** Names that a session holds; for more than so many characters it is told of all, and others are left out here. */
+const PATTERNS_LENGTH_MAX = 600;
+/** Columns of uprobe_profile. */
+const PROFILE_WIDTH = { event: 44, hits: 15 } as const;
+
+export class ServedProbes implements ProbesPort {
+  #observer: ProbesObserver | undefined;
+  #client: Promise<ProberClient | undefined> | undefined;
+  #watcher: FSWatcher | undefined;
+  /** Events that the observer knows, with their formats. */
+  readonly #formatByName = new Map<string, string>();
+  #live: LiveEvents | undefined;
+  #liveTimer: NodeJS.Timeout | undefined;
+  #wanted: ReadonlySet<string> = new Set();
+  #refreshing: Promise<void> = Promise.resolve();
+  #isClosed = false;
+
+  /** Told what goes wrong and nobody can be answered. */
+  readonly #warn: (text: string) => void;
+
+  constructor(warn: (text: string) => void) {
+    this.#warn = warn;
+  }
+
+  observe(observer: ProbesObserver): void {
+    this.#observer = observer;
+    try {
+      const path = proberSocketPath(OWN_SURROUNDINGS);
+      this.#watcher = watch(dirname(path), { persistent: false }, (_, name) => {
+        if (name === basename(path)) void this.#refresh();
+      });
+      this.#watcher.on('error', () => this.#watcher?.close());
+    } catch (error) {
+      // Then neither can there be a prober.
+      this.#warn((error as Error).message);
+      return;
+    }
+    void this.#refresh();
+  }
+
+  async listing(): Promise<string> {
+    return (await this.#probes()).map(({ definition }) => `${definition}\n`).join('');
+  }
+
+  async profile(): Promise<string> {
+    return (await this.#probes())
+      .map(({ definition, event, hits }) => {
+        const place = definition.split(' ')[1] ?? '';
+        const path = place.slice(0, place.lastIndexOf(':'));
+        return `  ${path} ${event.padEnd(PROFILE_WIDTH.event)} ${String(hits).padStart(PROFILE_WIDTH.hits)}\n`;
+      })
+      .join('');
+  }
+
+  async execute(line: string, { tid }: Caller): Promise<ProbeRefusal | undefined> {
+    return this.#change(async (client) => {
+      await client.request('execute', { line, folder: folderOf(tid) });
+    });
+  }
+
+  async clear(): Promise<ProbeRefusal | undefined> {
+    return this.#change(async (client) => {
+      await client.request('clear', {});
+    });
+  }
+
+  async listen(events: readonly string[]): Promise<void> {
+    this.#wanted = new Set(events);
+    if (events.length === 0) this.#stopListening();
+    else {
+      const isLong = events.join(' ').length > PATTERNS_LENGTH_MAX;
+      const choice = {
+        patterns: isLong ? ['*'] : events,
+        matches: (system: string, event: string) => this.#wanted.has(`${system}:${event}`),
+      };
+      anyEventMatcher(choice.patterns);
+      if (this.#live === undefined) {
+        this.#live = new LiveEvents({
+          ...choice,
+          mode: 'overwrite',
+          wantsProcess: isProbed,
+          warn: this.#warn,
+        });
+      } else this.#live.change(choice);
+      this.#turn();
+    }
+    const client = await this.#connected(false);
+    await client?.request('sync', {}).catch(() => undefined);
+  }
+
+  /** Ends it: its probes are taken away. */
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    this.#watcher?.close();
+    this.#stopListening();
+    (await this.#client)?.close();
+  }
+
+  async #change(request: (client: ProberClient) => Promise<void>): Promise<ProbeRefusal | undefined> {
+    try {
+      const client = await this.#connected(true);
+      if (client === undefined) return { code: 'ENODEV' };
+      await request(client);
+      await this.#refresh();
+      return undefined;
+    } catch (error) {
+      if (!(error instanceof ProberRefusal)) this.#warn((error as Error).message);
+      return refusalOf(error);
+    }
+  }
+
+  async #probes(): Promise<readonly ProbeListing[]> {
+    try {
+      const client = await this.#connected(false);
+      return client === undefined ? [] : (await client.request('list', {})).probes;
+    } catch {
+      // It has ended meanwhile, and its probes with it.
+      return [];
+    }
+  }
+
+  /** @returns undefined when there is no prober, and none may be started */
+  async #connected(mayStart: boolean): Promise<ProberClient | undefined> {
+    const present = await this.#client;
+    if (present !== undefined || this.#isClosed) return present;
+    const client = ProberClient.connect({
+      mayStart,
+      isObserver: true,
+      note: this.#warn,
+      changed: () => void this.#refresh(),
+      surroundings: OWN_SURROUNDINGS,
+    });
+    this.#client = client.catch(() => undefined);
+    const connection = await client;
+    connection?.over.addEventListener('abort', () => {
+      this.#client = undefined;
+      void this.#refresh();
+    });
+    if (connection === undefined) this.#client = undefined;
+    return connection;
+  }
+
+  /** Tells the observer of the events that have come and gone, one look after another. */
+  #refresh(): Promise<void> {
+    this.#refreshing = this.#refreshing.then(async () => {
+      if (this.#isClosed) return;
+      const probes = await this.#probes();
+      const present = new Map(probes.map(({ group, event, format }) => [`${group}:${event}`, format]));
+      for (const [name, format] of this.#formatByName) {
+        if (present.get(name) === format) continue;
+        this.#formatByName.delete(name);
+        const [system = '', event = ''] = name.split(':');
+        this.#observer?.removed(system, event);
+      }
+      for (const { group, event, format } of probes) {
+        if (this.#formatByName.has(`${group}:${event}`)) continue;
+        this.#formatByName.set(`${group}:${event}`, format);
+        this.#observer?.added(identityOf(group, event, format));
+      }
+    });
+    return this.#refreshing;
+  }
+
+  #turn(): void {
+    clearTimeout(this.#liveTimer);
+    if (this.#live === undefined) return;
+    const { events, fill } = this.#live.turn();
+    for (const { system, name, tid, comm, timestamp, entry } of events) {
+      if (!this.#wanted.has(`${system}:${name}`)) continue;
+      this.#observer?.hit(system, name, {
+        tid: Tid(tid),
+        comm,
+        timeNs: timestamp,
+        payload: entry.subarray(COMMON_FIELDS_SIZE),
+      });
+    }
+    this.#liveTimer = setTimeout(() => this.#turn(), fill > BUSY_FILL ? PAUSE_MS.busy : PAUSE_MS.idle);
+  }
+
+  #stopListening(): void {
+    clearTimeout(this.#liveTimer);
+    this.#live?.stop();
+    this.#live = undefined;
+  }
+}
+
+function identityOf(system: string, name: string, format: string): ProbeEventIdentity {
+  const parsed = parseEventFormat(system, format);
+  const printer = parsed === undefined ? undefined : eventPrinter(parsed);
+  const view = new EntryView();
+  return {
+    system,
+    name,
+    formatText: (id) => format.replace('\nID: 0\n', `\nID: ${id}\n`),
+    print: (entry) => {
+      view.set(entry);
+      return kernelProbeText(printer?.(view) ?? '');
+    },
+  };
+}
+
+function refusalOf(error: unknown): ProbeRefusal {
+  if (!(error instanceof ProberRefusal)) return { code: 'EIO' };
+  const code: ErrnoName = isErrnoName(error.code) ? error.code : 'EIO';
+  return error.log === undefined ? { code } : { code, log: error.log };
+}
+
+/** Only files of probers are of interest, and these have thread 0. */
+function isProbed(_: number, tid: number): boolean {
+  return tid === 0;
+}
+
+/** Where a thread's relative paths begin. */
+function folderOf(tid: number): string {
+  try {
+    return readlinkSync(`/proc/${tid}/cwd`);
+  } catch {
+    return '/';
+  }
+}

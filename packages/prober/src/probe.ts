@@ -1,0 +1,59 @@
+/** A Probe: one definition that is in force, whom it is for, and to whom it belongs. */
+import { definitionLine, type ProbeDefinition } from '@usertrace/uprobes';
+import type { ProberPeer } from './prober-peer.ts';
+import type { ProbeScope } from './protocol.ts';
+
+export class Probe {
+  readonly definition: ProbeDefinition;
+  /** As uprobe_events lists it. */
+  readonly line: string;
+  /** Its file, absolute; the definition has it as it was typed. */
+  readonly filePath: string;
+  readonly scope: ProbeScope['kind'];
+  /** The processes that the scope names, with the children that they have had since. */
+  readonly #pids: Set<number>;
+  /** For whose connection it was added; undefined when it stays. */
+  readonly owner: ProberPeer | undefined;
+  /** Hits that became events, and those that did not, of processes that have ended too. */
+  hits = 0;
+  misses = 0;
+
+  constructor(
+    definition: ProbeDefinition,
+    filePath: string,
+    scope: ProbeScope,
+    owner: ProberPeer | undefined,
+  ) {
+    this.definition = definition;
+    this.filePath = filePath;
+    this.line = definitionLine(definition);
+    this.scope = scope.kind;
+    this.#pids = new Set(scope.kind === 'processes' ? scope.pids : []);
+    this.owner = owner;
+  }
+
+  /** The event that it feeds. */
+  get eventName(): string {
+    return `${this.definition.group}:${this.definition.event}`;
+  }
+
+  /** The processes that it is for whether they map the file or not. */
+  get pids(): ReadonlySet<number> {
+    return this.#pids;
+  }
+
+  /** Whether its event is on in a process from the beginning: somebody launched it to record it. */
+  isOnFromStart(pid: number): boolean {
+    return this.scope !== 'processes' && this.#pids.has(pid);
+  }
+
+  /** A process is probed from now on as well: it was launched, or is a child of one that is probed. */
+  include(pid: number): void {
+    this.#pids.add(pid);
+  }
+
+  /** A process has ended: its number may be given to another. */
+  exclude(pid: number): void {
+    this.#pids.delete(pid);
+  }
+}

@@ -1,0 +1,110 @@
+/**
+ * `ProbedProgram`: a process that probes are for, and its provider file, in which tools see the probes' events. Several probes may
+ * feed one event. While a session wants an event, its probes are to be in the program.
+ */
+import { probeFormatText } from '@usertrace/uprobes';
+import { type ProbeProvider, ProviderFile, switchStanding } from '@usertrace/recording';
+import type { Probe } from './probe.ts';
+import type { FoundProcess } from './process-scan.ts';
+import type { TracedTree } from './traced-tree.ts';
+
+/** How long somebody else's change of the sessions is waited for. */
+const CONTROL_PATIENCE_MS = 20;
+
+/** A probe in one process. */
+export interface ProbeCounts {
+  hits: number;
+  misses: number;
+  /** Why it cannot be there. */
+  refusal: string | undefined;
+}
+
+interface ProgramEvent {
+  /** Its number in the provider file. */
+  readonly index: number;
+  readonly probes: Set<Probe>;
+}
+
+export class ProbedProgram {
+  readonly found: FoundProcess;
+  readonly provider: ProbeProvider;
+  /** Those who trace it, while they do. */
+  tree: TracedTree | undefined;
+  readonly #eventsByName = new Map<string, ProgramEvent>();
+  readonly #countsByProbe = new Map<Probe, ProbeCounts>();
+
+  /** @param provider made for the process; whoever ends this ends it as well */
+  constructor(found: FoundProcess, provider: ProbeProvider) {
+    this.found = found;
+    this.provider = provider;
+  }
+
+  get probes(): readonly Probe[] {
+    return [...this.#countsByProbe.keys()];
+  }
+
+  has(probe: Probe): boolean {
+    return this.#countsByProbe.has(probe);
+  }
+
+  /** @returns undefined for a probe that is not for this process */
+  counts(probe: Probe): ProbeCounts | undefined {
+    return this.#countsByProbe.get(probe);
+  }
+
+  /**
+   * Adds a probe, and its event unless that is there.
+   *
+   * @throws {Error} when the provider file has no room
+   */
+  add(probe: Probe): void {
+    const { definition, eventName } = probe;
+    let event = this.#eventsByName.get(eventName);
+    if (event === undefined) {
+      const formatText = (id: number): string => probeFormatText(definition, id);
+      const index = this.provider.add({ system: definition.group, formatText });
+      event = { index, probes: new Set() };
+      this.#eventsByName.set(eventName, event);
+    }
+    event.probes.add(probe);
+    this.#countsByProbe.set(probe, { hits: 0, misses: 0, refusal: undefined });
+  }
+
+  /** Takes a probe away, with its event when no other feeds that. */
+  remove(probe: Probe): void {
+    const event = this.#eventsByName.get(probe.eventName);
+    this.#countsByProbe.delete(probe);
+    if (event === undefined || !event.probes.delete(probe) || event.probes.size > 0) return;
+    this.#eventsByName.delete(probe.eventName);
+    this.provider.withdraw(event.index);
+  }
+
+  /** Whether somebody listens to a probe's event. */
+  isOn(probe: Probe): boolean {
+    const event = this.#eventsByName.get(probe.eventName);
+    return event !== undefined && event.probes.has(probe) && this.provider.isOn(event.index);
+  }
+
+  /** The number of a probe's event. */
+  eventIndex(probe: Probe): number | undefined {
+    return this.#eventsByName.get(probe.eventName)?.index;
+  }
+
+  /**
+   * Has events written from now on, though no tool has found the process yet: its recorder takes them over.
+   *
+   * @param names as SYSTEM:EVENT
+   */
+  switchOn(names: readonly string[]): void {
+    const file = ProviderFile.open(this.provider.path, process.geteuid?.() ?? 0, 'change');
+    try {
+      const matches = (system: string, event: string): boolean => names.includes(`${system}:${event}`);
+      const deadline = performance.now() + CONTROL_PATIENCE_MS;
+      // A tool that has just found the file holds its lock for microseconds.
+      while (switchStanding(file, { patterns: names, matches }, true) === 'busy')
+        if (performance.now() > deadline) break;
+    } finally {
+      file.close();
+    }
+  }
+}

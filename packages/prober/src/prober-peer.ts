@@ -1,0 +1,26 @@
+/** A ProberPeer: a client as the prober sees it, for as long as the connection lasts. */
+
+import type { ProberMessage } from './protocol.ts';
+
+export class ProberPeer {
+  /** Its process, as it calls itself: it is never probed, because it reads what probes write. */
+  pid = 0;
+  /** The prober need not stay for it. */
+  isObserver = false;
+  readonly #send: (message: ProberMessage) => void;
+
+  /** @param send sends a message that is no answer */
+  constructor(send: (message: ProberMessage) => void) {
+    this.#send = send;
+  }
+
+  /** Says a sentence to its user. */
+  note(text: string): void {
+    this.#send({ note: text });
+  }
+
+  /** Tells that there are other probes than before. */
+  changed(): void {
+    this.#send({ changed: true });
+  }
+}

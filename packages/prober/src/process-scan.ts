@@ -1,0 +1,144 @@
+/**
+ * `ProcessScan`: the processes of the machine that may be probed, and which files each has mapped as code. It remembers what it has
+ * seen, because reading all mappings costs some 50 µs a process: those of a process are read when it is new, some times more while
+ * it loads its libraries, and then every two seconds.
+ */
+import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { readMappings } from '@usertrace/uprobes';
+
+/** Processes that are looked at: pid_max is 4,194,304, but nobody has so many. */
+const PROCESSES_MAX = 32_768;
+/** How often a new process is looked at in a row. */
+const EARLY_LOOKS = 5;
+const LATER_LOOK_MS = 2_000;
+/** Fields of /proc/PID/stat behind the command's name (proc_pid_stat(5)). */
+const STAT = { state: 0, parent: 1, flags: 6, startTime: 19 } as const;
+/** A thread of the kernel. */
+const PF_KTHREAD = 0x20_0000;
+
+/** A process as it was found. */
+export interface FoundProcess {
+  readonly pid: number;
+  readonly parentPid: number;
+  /** When it started, in clock ticks since boot. */
+  readonly startTicks: number;
+  /** Its command name, one character a byte. */
+  readonly comm: string;
+}
+
+interface KnownProcess {
+  found: FoundProcess;
+  looks: number;
+  lookedAtMs: number;
+  /** As fileIdentity() makes them. */
+  files: ReadonlySet<string>;
+}
+
+export class ProcessScan {
+  readonly #uid: number;
+  readonly #byPid = new Map<number, KnownProcess>();
+
+  /** @param uid whose processes; 0 for everybody's */
+  constructor(uid: number) {
+    this.#uid = uid;
+  }
+
+  /**
+   * Looks which processes there are.
+   *
+   * @param isThorough whether all their mappings are read anew
+   */
+  look(isThorough: boolean): void {
+    const pids = runningPids();
+    const present = new Set(pids);
+    for (const pid of this.#byPid.keys()) if (!present.has(pid)) this.#byPid.delete(pid);
+    for (const pid of pids) {
+      if (pid === process.pid) continue;
+      const found = this.#isOurs(pid) ? readProcess(pid) : undefined;
+      if (found === undefined) this.#byPid.delete(pid);
+      else this.#note(found, isThorough);
+    }
+  }
+
+  /** Those that were there at the last look. */
+  get processes(): readonly FoundProcess[] {
+    return [...this.#byPid.values()].map(({ found }) => found);
+  }
+
+  /** A process of that number, if it was there. */
+  process(pid: number): FoundProcess | undefined {
+    return this.#byPid.get(pid)?.found;
+  }
+
+  /** Whether a process has mapped a file as code, as far as is known. */
+  maps(pid: number, identity: string): boolean {
+    return this.#byPid.get(pid)?.files.has(identity) ?? false;
+  }
+
+  /** Looks at one process now. */
+  lookAt(pid: number): FoundProcess | undefined {
+    const found = readProcess(pid);
+    if (found !== undefined) this.#note(found, true);
+    return found;
+  }
+
+  #note(found: FoundProcess, isThorough: boolean): void {
+    const now = performance.now();
+    let known = this.#byPid.get(found.pid);
+    if (known === undefined || known.found.startTicks !== found.startTicks) {
+      known = { found, looks: 0, lookedAtMs: 0, files: new Set() };
+      this.#byPid.set(found.pid, known);
+    }
+    known.found = found;
+    if (!isThorough && known.looks >= EARLY_LOOKS && now - known.lookedAtMs < LATER_LOOK_MS) return;
+    known.looks++;
+    known.lookedAtMs = now;
+    known.files = codeFiles(found.pid);
+  }
+
+  #isOurs(pid: number): boolean {
+    if (this.#uid === 0) return true;
+    try {
+      return statSync(`/proc/${pid}`).uid === this.#uid;
+    } catch {
+      return false;
+    }
+  }
+}
+
+function runningPids(): number[] {
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .slice(0, PROCESSES_MAX)
+    .map(Number);
+}
+
+/** @returns undefined when there is none, it is a zombie, or a thread of the kernel */
+export function readProcess(pid: number): FoundProcess | undefined {
+  let text: string;
+  try {
+    text = readFileSync(`/proc/${pid}/stat`, 'latin1');
+  } catch {
+    return undefined;
+  }
+  const end = text.lastIndexOf(')');
+  const fields = text.slice(end + 2).split(' ');
+  const isAlive = !['Z', 'X'].includes(fields[STAT.state] ?? 'X');
+  if (!isAlive || (Number(fields[STAT.flags]) & PF_KTHREAD) !== 0) return undefined;
+  return {
+    pid,
+    parentPid: Number(fields[STAT.parent]),
+    startTicks: Number(fields[STAT.startTime]),
+    comm: text.slice(text.indexOf('(') + 1, end),
+  };
+}
+
+/** None of a process that may not be looked at. */
+function codeFiles(pid: number): ReadonlySet<string> {
+  try {
+    const mapped = readMappings(pid).filter(({ isExecutable }) => isExecutable);
+    return new Set(mapped.flatMap(({ identity }) => (identity === undefined ? [] : [identity])));
+  } catch {
+    return new Set();
+  }
+}

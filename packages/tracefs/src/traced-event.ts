@@ -1,0 +1,20 @@
+/** An event of the tree, whoever makes it: programs that register it, or probes. */
+import { formatFileText, printEventFields } from '@usertrace/abi';
+import type { UserEvent } from '@usertrace/user-events';
+import { ProbeEvent } from './probe-event.ts';
+
+export type TracedEvent = UserEvent | ProbeEvent;
+
+/** What its `format` file says. */
+export function formatTextOf(event: TracedEvent): string {
+  return event instanceof ProbeEvent
+    ? event.identity.formatText(event.id)
+    : formatFileText(event.name, event.id, event.fields);
+}
+
+/** What `trace` says of an entry of it, with the line's end. */
+export function entryText(event: TracedEvent, entry: Uint8Array): string {
+  return event instanceof ProbeEvent
+    ? `${event.name}: ${event.identity.print(entry)}\n`
+    : printEventFields(event.name, event.fields, entry);
+}

@@ -1,0 +1,41 @@
+/** A hit of a jump as consumers see it. What costs something is looked up when it is asked for. */
+
+import { recentCommOf } from '../breakpoint/comm.ts';
+import type { FetchedValue } from '../breakpoint/fetching.ts';
+import type { Hit } from '../breakpoint/probed-places.ts';
+import type { ProbeDefinition } from '../definition/definition.ts';
+import type { LaneHit } from './jump-hits.ts';
+import { slotValues } from './slot-values.ts';
+
+export class JumpHit implements Hit {
+  readonly definition: ProbeDefinition;
+  /** A copy of the slot that the trampoline filled. */
+  readonly slot: Buffer;
+  readonly tid: number;
+  readonly tgid: number;
+  readonly address: number;
+  readonly returnAddress: undefined;
+  readonly timeNs: bigint;
+  #comm: string | undefined;
+  #values: readonly FetchedValue[] | undefined;
+
+  constructor(definition: ProbeDefinition, hit: LaneHit) {
+    this.definition = definition;
+    this.slot = hit.slot;
+    this.tid = hit.tid;
+    this.tgid = hit.pid;
+    this.address = hit.address;
+    this.timeNs = hit.timeNs;
+  }
+
+  /** The thread's name, some time after the hit; empty when it is gone. */
+  get comm(): string {
+    this.#comm ??= recentCommOf(this.tid);
+    return this.#comm;
+  }
+
+  get values(): readonly FetchedValue[] {
+    this.#values ??= slotValues(this.definition.arguments, this.slot);
+    return this.#values;
+  }
+}

@@ -1,0 +1,112 @@
+/**
+ * Which places of files take a jump, as far as the file tells. A file is read and analysed when the first of its places is asked
+ * for; an answer stays true for as long as the file's identity does.
+ */
+
+import { readFileSync } from 'node:fs';
+import { addressOf, ElfError } from '@usertrace/abi';
+import { fileIdentity } from '../breakpoint/process-maps.ts';
+import { type BreakpointReason, JUMP_BYTES, placeProbe } from '../code/placement.ts';
+import type { ProbeDefinition } from '../definition/definition.ts';
+import { FileSymbols } from '../target/file-symbols.ts';
+
+/** Why a place in a file takes no jump. */
+export type FileObstacle =
+  | BreakpointReason
+  /** The file is not there, is another by now, or is no program. */
+  | 'no-file'
+  /** Its runtime interrupts its coroutines anywhere and continues them later: Go. Nothing tells where they are. */
+  | 'preemptive-runtime'
+  /** The jump would lie on two pages: a tracer killed in the middle could leave half of it. */
+  | 'page-boundary';
+
+/** What a jump at a place needs to know of the file. */
+export interface JumpPlace {
+  readonly kind: 'jump';
+  /** What the jump covers, as the file has it: the displaced instructions, and padding behind a function that is shorter. */
+  readonly code: Uint8Array;
+  /** Bytes of the displaced instructions. */
+  readonly displacedBytes: number;
+}
+
+export type FilePlacement = JumpPlace | { readonly kind: 'breakpoint'; readonly reason: FileObstacle };
+
+/** Analysed files that are kept; a large program takes some 200 MB. */
+const FILES_MAX = 2;
+const PAGE_BYTES = 4096;
+const PLACEMENTS_MAX = 65_536;
+
+/** Placements of probes. */
+export class Placements {
+  /** By identity, the one used last at the end. */
+  readonly #files = new Map<string, FileSymbols | undefined>();
+  readonly #placements = new Map<string, FilePlacement>();
+
+  /** Where the definition's probe could be put. It takes from microseconds to a second. */
+  of({ path, fileIdentity: identity, offset }: ProbeDefinition): FilePlacement {
+    const key = `${identity}+${offset}`;
+    const known = this.#placements.get(key);
+    if (known !== undefined) return known;
+    const found = this.#analyse(path, identity, offset);
+    if (this.#placements.size >= PLACEMENTS_MAX) this.#placements.clear();
+    this.#placements.set(key, found);
+    return found;
+  }
+
+  #analyse(path: string, identity: string, offset: bigint): FilePlacement {
+    const symbols = this.#file(path, identity);
+    const linked = symbols === undefined ? undefined : addressOf(symbols.file, offset);
+    if (symbols === undefined || linked === undefined) return { kind: 'breakpoint', reason: 'no-file' };
+    if (isPreemptive(symbols)) return { kind: 'breakpoint', reason: 'preemptive-runtime' };
+    if (Number(offset % BigInt(PAGE_BYTES)) > PAGE_BYTES - JUMP_BYTES)
+      return { kind: 'breakpoint', reason: 'page-boundary' };
+    const { image } = symbols;
+    const address = Number(linked);
+    const placement = placeProbe({
+      address,
+      image,
+      function: image.functionAt(address),
+      isEntry: (at) => image.isEntry(at),
+      hasBranchInto: (from, to, except) => image.hasBranchInto(from, to, except),
+    });
+    if (placement.kind === 'breakpoint') return placement;
+    const displacedBytes = placement.displaced.reduce((sum, { bytes }) => sum + bytes.length, 0);
+    const code = image.read(address, placement.length);
+    if (code === undefined) return { kind: 'breakpoint', reason: 'unknown-function' };
+    return { kind: 'jump', code: Uint8Array.from(code), displacedBytes };
+  }
+
+  #file(path: string, identity: string): FileSymbols | undefined {
+    const known = this.#files.get(identity);
+    this.#files.delete(identity);
+    if (this.#files.size >= FILES_MAX)
+      for (const first of [...this.#files.keys()].slice(0, 1)) this.#files.delete(first);
+    const symbols = known ?? openFile(path, identity);
+    this.#files.set(identity, symbols);
+    return symbols;
+  }
+}
+
+/** The file, if it is the one that is meant. */
+function openFile(path: string, identity: string): FileSymbols | undefined {
+  try {
+    if (fileIdentity(path) !== identity) return undefined;
+    return FileSymbols.open(path, { read: readIfThere });
+  } catch (error) {
+    if (error instanceof ElfError || (error as NodeJS.ErrnoException).code !== undefined) return undefined;
+    throw error;
+  }
+}
+
+function readIfThere(path: string): Uint8Array | undefined {
+  try {
+    return readFileSync(path);
+  } catch {
+    return undefined;
+  }
+}
+
+/** Go marks its programs by a section. */
+function isPreemptive({ file }: FileSymbols): boolean {
+  return file.section('.gopclntab') !== undefined || file.section('.go.buildinfo') !== undefined;
+}

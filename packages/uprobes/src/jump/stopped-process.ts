@@ -1,0 +1,86 @@
+/**
+ * A process all of whose threads stand still, those that were being born included, until it is released. It has engines of its own
+ * on the threads: what others answer at their stops does not let a thread go.
+ */
+
+import { setTimeout as delay } from 'node:timers/promises';
+import { ErrnoError } from '@usertrace/base';
+import { Action, type Examination, type ProcessEngine, type Task, type Utrace } from '@usertrace/utrace';
+
+/** getppid, which changes nothing. */
+const GETPPID = 110;
+
+/** A stop of all threads. */
+export class StoppedProcess {
+  readonly tgid: number;
+  readonly #engines: ProcessEngine;
+
+  /**
+   * Stops a process. A thread that is in a callback stays from then on; its callback can go on.
+   *
+   * @param deadlineMs how long threads may take
+   * @throws {ErrnoError} ETIMEDOUT when a thread does not stop: it waits in the kernel and cannot be interrupted, as the parent of
+   *   vfork's child does; ESRCH when the process is gone; EPERM as Utrace.attach
+   */
+  static async stop(utrace: Utrace, tgid: number, deadlineMs: number): Promise<StoppedProcess> {
+    const stopped = new StoppedProcess(tgid, utrace.attach(tgid, {}, { events: 0 }));
+    try {
+      await stopped.#stop(deadlineMs);
+      return stopped;
+    } catch (error) {
+      await stopped.release();
+      throw error;
+    }
+  }
+
+  private constructor(tgid: number, engines: ProcessEngine) {
+    this.tgid = tgid;
+    this.#engines = engines;
+  }
+
+  /** Its threads. */
+  get tasks(): Task[] {
+    return [...this.#engines.engines.keys()].filter(({ state }) => state !== 'gone');
+  }
+
+  /**
+   * A look at one of its threads that can call the system. Where none can, since all stand before signals or in calls, one goes on to
+   * the following stop, which is before its next instruction.
+   *
+   * @throws {ErrnoError} EAGAIN when none can there either; ESRCH when all are gone
+   */
+  async caller(): Promise<{ look: Examination; task: Task }> {
+    for (const task of this.tasks) if (canCall(task)) return { look: task.examination(), task };
+    for (const [task, engine] of this.#engines.engines) {
+      engine.control(Action.RESUME);
+      await engine.stop();
+      if (canCall(task)) return { look: task.examination(), task };
+    }
+    throw new ErrnoError('EAGAIN', `Cannot make process ${this.tgid} call the system: no thread can`);
+  }
+
+  /** Lets all threads go on. */
+  async release(): Promise<void> {
+    await this.#engines.detach();
+  }
+
+  async #stop(deadlineMs: number): Promise<void> {
+    const cancelled = new AbortController();
+    const late = delay(deadlineMs, 'late', { signal: cancelled.signal }).catch(() => 'late');
+    const answer = await Promise.race([this.#engines.stop(), late]);
+    cancelled.abort();
+    if (answer === 'late')
+      throw new ErrnoError('ETIMEDOUT', `Cannot stop all threads of process ${this.tgid}`);
+    if (this.tasks.length === 0) throw new ErrnoError('ESRCH', `Process ${this.tgid} has ended`);
+  }
+}
+
+function canCall(task: Task): boolean {
+  try {
+    task.examination().systemCall(GETPPID, []);
+    return true;
+  } catch (error) {
+    if (error instanceof ErrnoError && error.code === 'EAGAIN') return false;
+    throw error;
+  }
+}

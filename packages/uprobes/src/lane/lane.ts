@@ -1,0 +1,173 @@
+/**
+ * Lane is the reading end of one lane of slots (trampoline/lane-layout.ts). The program writes to the same memory, and nothing that
+ * stands there is believed: numbers have bounds, a slot is copied before it is looked at, and a lane whose numbers cannot be is read
+ * no more.
+ *
+ * Slots come out as they are published. One that is not yet holds up the lane's tail, but not the hits behind it.
+ *
+ * The memory's size must be sealed (F_SEAL_SHRINK): a program that truncates the file would else kill the reader.
+ */
+
+import { LANE_HEADER, type LaneSet, SLOT } from '../trampoline/lane-layout.ts';
+
+/** The largest number that a task has (PID_MAX_LIMIT). */
+const TASK_MAX = 2 ** 22;
+const TWO_TO_32 = 2 ** 32;
+/** In how many tries a number of 64 bits is read in two halves that belong together. */
+const ATTEMPTS_MAX = 8;
+
+/** A slot as it was published. */
+export interface SlotHit {
+  /** The time stamp counter's lower and upper 32 bits. */
+  readonly low: number;
+  readonly high: number;
+  /** The thread and its process, as they call themselves. */
+  readonly tid: number;
+  readonly pid: number;
+  /** The probe's number. */
+  readonly probe: number;
+  /** A copy of the slot that is the receiver's. */
+  readonly slot: Buffer;
+}
+
+/** A slot that was taken and is not published. */
+export interface HeldSlot {
+  readonly number: number;
+  /** Of its first byte, in the memory file. */
+  readonly offset: number;
+}
+
+export class Lane {
+  readonly #bytes: Buffer;
+  /** Of the lane, for numbers that change while they are looked at. */
+  readonly #halves: Int32Array;
+  readonly #longs: BigUint64Array;
+  readonly #slotSize: number;
+  readonly #slotCount: number;
+  /** Slots before this one were taken. */
+  #taken = 0;
+  /** 1 for slots behind `taken` that were taken before their turn. */
+  readonly #isTakenAhead: Uint8Array;
+  #unread = 0;
+  #damage: string | undefined;
+
+  /**
+   * @param memory the memory file
+   * @param set the lanes that it is one of
+   * @param index its number there
+   */
+  constructor(memory: ArrayBuffer, set: LaneSet, index: number) {
+    const start = set.offset + index * 2 ** set.laneSizeShift;
+    this.#slotSize = 2 ** set.slotSizeShift;
+    this.#slotCount = 2 ** set.slotCountShift;
+    const size = LANE_HEADER.size + this.#slotSize * this.#slotCount;
+    this.#bytes = Buffer.from(memory, start, size);
+    this.#halves = new Int32Array(memory, start, size / 4);
+    this.#longs = new BigUint64Array(memory, start, size / 8);
+    this.#isTakenAhead = new Uint8Array(this.#slotCount);
+    // Whoever read it before has stopped there.
+    const tail = this.#number(LANE_HEADER.tail);
+    if (tail === undefined) this.#damage = 'its tail cannot be';
+    else this.#taken = tail;
+  }
+
+  /** Why it is read no more. */
+  get damage(): string | undefined {
+    return this.#damage;
+  }
+
+  /** Hits that were not published, or cannot be read: those for which there was no slot, and those whose slot was lost. */
+  get lost(): number {
+    return Number(BigInt.asUintN(53, this.#longs[LANE_HEADER.lost / 8] as bigint)) + this.#unread;
+  }
+
+  /** Slots that were taken by writers, as of now. */
+  get head(): number {
+    return this.#number(LANE_HEADER.head) ?? 0;
+  }
+
+  /** Slots that writers took and did not publish. */
+  held(): HeldSlot[] {
+    const held: HeldSlot[] = [];
+    const end = this.#damage === undefined ? Math.min(this.head, this.#taken + this.#slotCount) : 0;
+    for (let number = this.#taken; number < end; number++) {
+      const index = number % this.#slotCount;
+      const start = LANE_HEADER.size + index * this.#slotSize;
+      if (this.#isTakenAhead[index] === 1 || this.#number(start + SLOT.sequence) === number + 1) continue;
+      held.push({ number, offset: this.#bytes.byteOffset + start });
+    }
+    return held;
+  }
+
+  /**
+   * Takes what was published.
+   *
+   * @param take is given each hit
+   * @param passedBelow slots before this number that are still not published never will be
+   */
+  drain(take: (hit: SlotHit) => void, passedBelow = 0): void {
+    if (this.#damage !== undefined) return;
+    const head = this.#number(LANE_HEADER.head);
+    if (head === undefined || head < this.#taken || head > this.#taken + 2 * this.#slotCount) {
+      this.#damage = `its head is ${head ?? 'no number'}, and ${this.#taken} slots were read`;
+      return;
+    }
+    if (head === this.#taken) return;
+    let isNext = true;
+    // As far as no two numbers have the same slot: while one is held up, that is where it is held up.
+    for (let number = this.#taken; number < head && number - this.#taken < this.#slotCount; number++) {
+      const index = number % this.#slotCount;
+      if (this.#isTakenAhead[index] === 0 && !this.#takeSlot(number, index, take)) {
+        if (number >= passedBelow) {
+          isNext = false;
+          continue;
+        }
+        this.#unread += 1;
+      }
+      this.#isTakenAhead[index] = isNext ? 0 : 1;
+      if (isNext) this.#taken = number + 1;
+    }
+    this.#longs[LANE_HEADER.tail / 8] = BigInt(this.#taken);
+  }
+
+  /** @returns whether the slot need not be looked at again: it was taken, or is lost */
+  #takeSlot(number: number, index: number, take: (hit: SlotHit) => void): boolean {
+    const start = LANE_HEADER.size + index * this.#slotSize;
+    const sequence = this.#number(start + SLOT.sequence) ?? 0;
+    if (sequence !== number + 1) {
+      // More threads than the margin were between their look at the tail and their slot: a later hit is in this one's place.
+      const isOverwritten = sequence > number && (sequence - number - 1) % this.#slotCount === 0;
+      if (isOverwritten) this.#unread += 1;
+      return isOverwritten;
+    }
+    const slot = Buffer.from(this.#bytes.subarray(start, start + this.#slotSize));
+    const hit: SlotHit = {
+      low: slot.readInt32LE(SLOT.time),
+      high: slot.readInt32LE(SLOT.time + 4),
+      tid: slot.readUInt32LE(SLOT.tid),
+      pid: slot.readUInt32LE(SLOT.pid),
+      probe: slot.readUInt32LE(SLOT.probe),
+      slot,
+    };
+    const isWhole = this.#number(start + SLOT.sequence) === number + 1 && isTask(hit.tid) && isTask(hit.pid);
+    if (isWhole && hit.probe !== 0) take(hit);
+    else this.#unread += 1;
+    return true;
+  }
+
+  /** A count of 64 bits; undefined when it is more than can be. */
+  #number(offset: number): number | undefined {
+    for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
+      const high = Atomics.load(this.#halves, offset / 4 + 1);
+      const low = Atomics.load(this.#halves, offset / 4);
+      if (Atomics.load(this.#halves, offset / 4 + 1) !== high) continue;
+      const value = (high >>> 0) * TWO_TO_32 + (low >>> 0);
+      return Number.isSafeInteger(value) ? value : undefined;
+    }
+    return undefined;
+  }
+}
+
+function isTask(id: number): boolean {
+  return id > 0 && id <= TASK_MAX;
+}

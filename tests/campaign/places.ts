@@ -1,0 +1,77 @@
+/** Places to probe in a file: where functions begin, and instructions in them, chosen by a seed. */
+import { existsSync, readFileSync } from 'node:fs';
+import { fileOffsetOf } from '@usertrace/abi';
+import { disassemble, FileSymbols, type ImageFunction, placeProbe } from '@usertrace/uprobes';
+import type { Random } from '../fuzz/random.ts';
+
+/** One of so many places is not where its function begins. */
+const INSIDE_ONE_IN = 4;
+
+const READER = {
+  read: (file: string): Uint8Array | undefined => (existsSync(file) ? readFileSync(file) : undefined),
+};
+
+/** A place. */
+export interface Place {
+  readonly name: string;
+  readonly offset: number;
+  /** What the code lets one expect there: `jump`, or why not. */
+  readonly expected: string;
+}
+
+/** The functions of a file, in an order that the seed decides. */
+export class Places {
+  readonly #symbols: FileSymbols;
+  readonly #random: Random;
+  readonly #functions: ImageFunction[];
+
+  /** @throws {Error} if the file has no functions */
+  constructor(file: string, random: Random) {
+    const symbols = FileSymbols.open(file, READER);
+    if (symbols === undefined) throw new Error(`Cannot read "${file}"`);
+    this.#symbols = symbols;
+    this.#random = random;
+    this.#functions = [...symbols.image.functions];
+  }
+
+  /** Up to so many more places, none twice. */
+  take(count: number): Place[] {
+    const places: Place[] = [];
+    while (places.length < count && this.#functions.length > 0) {
+      const index = this.#random.below(this.#functions.length);
+      const last = this.#functions.pop() as ImageFunction;
+      const chosen = this.#functions[index] ?? last;
+      if (chosen !== last) this.#functions[index] = last;
+      const place = this.#placeIn(chosen);
+      if (place !== undefined) places.push(place);
+    }
+    return places;
+  }
+
+  #placeIn(around: ImageFunction): Place | undefined {
+    const { image, file } = this.#symbols;
+    const code = image.read(around.address, around.size);
+    let { address } = around;
+    if (code !== undefined && this.#random.oneIn(INSIDE_ONE_IN)) {
+      const { instructions, undecodableAt } = disassemble(code, address);
+      if (undecodableAt === undefined && instructions.length > 0)
+        ({ address } = this.#random.pick(instructions));
+    }
+    const offset = fileOffsetOf(file, BigInt(address));
+    if (offset === undefined) return undefined;
+    const placement = placeProbe({
+      address,
+      image,
+      function: around,
+      isEntry: (at) => image.isEntry(at),
+      hasBranchInto: (from, to, except) => image.hasBranchInto(from, to, except),
+    });
+    const inside = address === around.address ? '' : `+${address - around.address}`;
+    const name = around.names[0] ?? `0x${around.address.toString(16)}`;
+    return {
+      name: `${name}${inside}`,
+      offset: Number(offset),
+      expected: placement.kind === 'jump' ? 'jump' : placement.reason,
+    };
+  }
+}

@@ -1,0 +1,164 @@
+/** What trampolines have written, read back: order, times, threads, records, and filters that they decide. */
+import { spawnSync } from 'node:child_process';
+import {
+  CounterClock,
+  disassemble,
+  filterCondition,
+  filterFields,
+  GATE,
+  HitFilter,
+  HitQueue,
+  LANE_HEADER,
+  LanesReader,
+  makeTrampoline,
+  parseDefinition,
+  PROCESS_WORDS,
+  RecordEncoder,
+  slotLayout,
+  type SlotHit,
+} from '@usertrace/uprobes';
+import { describe, expect, it } from 'vitest';
+import { cProgram } from '../support/c-programs.ts';
+import { missing } from '../support/requirements.ts';
+
+const FUNCTION = 0x2000_0000;
+const TRAMPOLINE = 0x5000_0000;
+const WORDS = 0x5001_0000;
+const LANES = 0x6000_0000;
+const PROBE = 77;
+const SLOT_COUNT_SHIFT = 14;
+
+/** lea rax,[rdi+rsi]; mov [rsp-8],rax; mov rax,[rsp-8]; add rax,7; ret: called with (i, 3 * i, text). */
+const CODE = Buffer.from('488d0437488944 24f8488b4424f84883c007c3'.replaceAll(' ', ''), 'hex');
+
+interface Read {
+  readonly hits: { readonly hit: SlotHit; readonly timeNs: bigint }[];
+  readonly lost: number;
+  readonly damage: readonly string[];
+  /** The time before and after the program ran. */
+  readonly beginNs: bigint;
+  readonly endNs: bigint;
+  /** The fields of each hit's record behind its address. */
+  readonly records: Buffer[];
+}
+
+/** Calls the function, and reads what its probe has written. */
+function run(words: string, calls: number, threads: number, filter?: string): Read {
+  const definition = parseDefinition(`p:g/e /bin/x:0 ${words}`, {
+    look: () => ({ kind: 'regular', identity: '' }),
+  });
+  if (definition === undefined) throw new Error('no definition');
+  const expression =
+    filter === undefined ? undefined : HitFilter.parse(filter, filterFields(definition))?.expression;
+  const condition = expression === undefined ? undefined : filterCondition(expression);
+  const slotSizeShift = Math.ceil(Math.log2(slotLayout(definition.arguments).size));
+  const laneSizeShift = Math.ceil(Math.log2(LANE_HEADER.size + 2 ** (SLOT_COUNT_SHIFT + slotSizeShift)));
+  const shape = { laneCountShift: 1, laneSizeShift, slotSizeShift, slotCountShift: SLOT_COUNT_SHIFT };
+  const displaced = disassemble(CODE, FUNCTION).instructions.slice(0, 2);
+  const trampoline = makeTrampoline({
+    address: TRAMPOLINE,
+    probeAddress: FUNCTION,
+    displaced,
+    continueAt: FUNCTION + displaced.reduce((sum, instruction) => sum + instruction.length, 0),
+    probes: [
+      {
+        arguments: definition.arguments,
+        lanes: { ...shape, address: LANES },
+        gateAddress: WORDS,
+        ...(condition === undefined ? {} : { condition }),
+      },
+    ],
+    processWords: WORDS + 4096,
+    fileBase: BigInt(FUNCTION),
+  });
+  const code = Buffer.from(CODE);
+  code.writeUInt8(0xe9, 0);
+  code.writeInt32LE(TRAMPOLINE - (FUNCTION + 5), 1);
+  const gate = Buffer.alloc(GATE.size);
+  gate.writeUInt32LE(PROBE, GATE.probe);
+  const lanesSize = 2 ** (laneSizeShift + 1);
+  const segments = [
+    { address: FUNCTION, size: 4096, bytes: code },
+    { address: TRAMPOLINE, size: 0x4000, bytes: Buffer.from(trampoline) },
+    { address: WORDS, size: 4096 + PROCESS_WORDS.size, bytes: gate },
+    { address: LANES, size: lanesSize, bytes: Buffer.alloc(0) },
+  ];
+  const clock = new CounterClock();
+  const beginNs = process.hrtime.bigint();
+  const done = spawnSync(cProgram('tests/programs/trampoline-run.c'), {
+    input: Buffer.concat([
+      numbers(segments.length, FUNCTION, threads, calls, LANES, lanesSize),
+      ...segments.flatMap(({ address, size, bytes }) => [numbers(address, size, bytes.length), bytes]),
+    ]),
+    maxBuffer: 1 << 30,
+    timeout: 120_000,
+  });
+  const endNs = process.hrtime.bigint();
+  expect({ status: done.status, broken: done.stdout.readBigUInt64LE(8) }).toEqual({ status: 0, broken: 0n });
+  const memory = new ArrayBuffer(lanesSize);
+  new Uint8Array(memory).set(done.stdout.subarray(16));
+  const hits: Read['hits'] = [];
+  const queue = new HitQueue<SlotHit>((hit, timeNs) => hits.push({ hit, timeNs }));
+  // The reader takes the tail for what was read, and lost hits for told: it comes before the hits, as in life.
+  const view = new DataView(memory);
+  const lanes = [0, 1].map((lane) => lane * 2 ** laneSizeShift);
+  const lost = lanes.map((lane) => view.getBigUint64(lane + LANE_HEADER.lost, true));
+  for (const lane of lanes) view.setBigUint64(lane + LANE_HEADER.lost, 0n, true);
+  const reader = new LanesReader(memory, [{ ...shape, offset: 0 }], clock);
+  for (const [index, lane] of lanes.entries())
+    view.setBigUint64(lane + LANE_HEADER.lost, lost[index] ?? 0n, true);
+  const { lost: told } = reader.drain((hit, timeNs) => queue.push(hit, timeNs));
+  queue.release();
+  const encoder = new RecordEncoder(definition);
+  const records = hits.map(({ hit }) => {
+    const length = encoder.encodeSlot([BigInt(FUNCTION)], hit.slot);
+    return Buffer.from(encoder.bytes.subarray(16, length));
+  });
+  return { hits, lost: told, damage: reader.damage, beginNs, endNs, records };
+}
+
+function numbers(...values: readonly number[]): Buffer {
+  return Buffer.from(BigUint64Array.from(values, BigInt).buffer);
+}
+
+describe.skipIf(missing('cc') !== undefined)('lanes that trampolines have filled', () => {
+  it('tell every hit of every thread, with its time and its record', () => {
+    const { hits, lost, damage, beginNs, endNs, records } = run(
+      'number=%di:u32 text=+0(%dx):string',
+      1000,
+      4,
+    );
+    expect({ lost, damage, hits: hits.length }).toEqual({ lost: 0, damage: [], hits: 4000 });
+    const numbersByThread = new Map<number, number[]>();
+    let last = beginNs;
+    for (const [index, { hit, timeNs }] of hits.entries()) {
+      expect(timeNs >= last && timeNs <= endNs).toBe(true);
+      last = timeNs;
+      const record = records[index] ?? Buffer.alloc(0);
+      const number = record.readUInt32LE(0);
+      numbersByThread.set(hit.tid, [...(numbersByThread.get(hit.tid) ?? []), number]);
+      expect(record.toString('latin1', 8)).toBe('a text in the program\0');
+    }
+    // The times of one thread are in the order of its calls.
+    const calls = Array.from({ length: 1000 }, (_, number) => number);
+    expect([...numbersByThread.values()]).toEqual([calls, calls, calls, calls]);
+  });
+
+  it('count what they had no room for', () => {
+    const { hits, lost } = run('number=%di', 40_000, 2);
+    expect(hits.length + lost).toBe(80_000);
+    expect(lost).toBeGreaterThan(0);
+  });
+
+  it('have what their filter wants, and nothing else takes a slot', () => {
+    const filter = 'number < 10 || number & 0x100 && !(three == 0x303) || constant > 5';
+    const { records, lost, hits } = run('number=%di:u16 three=%si:x32 constant=\\-7:s8', 2000, 2, filter);
+    expect(lost).toBe(0);
+    const wanted = Array.from({ length: 2000 }, (_, number) => number).filter(
+      (number) => number < 10 || ((number & 0x100) !== 0 && number * 3 !== 0x303),
+    );
+    const seen = records.map((record) => record.readUInt16LE(0)).toSorted((a, b) => a - b);
+    expect(seen).toEqual(wanted.flatMap((number) => [number, number]));
+    expect(new Set(hits.map(({ hit }) => hit.probe))).toEqual(new Set([PROBE]));
+  });
+});

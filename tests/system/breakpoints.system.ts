@@ -1,0 +1,202 @@
+/**
+ * What breakpoints must never do to a program: kill it, keep it from its signals, or stay in it. Tracers are killed with SIGKILL
+ * here, again and again, and the program runs on; the next one takes away what is left.
+ */
+import { closeSync, openSync, readFileSync, readSync } from 'node:fs';
+import { addressOf, ElfFile, fileOffsetOf } from '@usertrace/abi';
+import type { Hit } from '@usertrace/uprobes';
+import { describe, expect, it } from 'vitest';
+import { cProgram } from '../support/c-programs.ts';
+import { KernelUprobes } from '../support/kernel-uprobes.ts';
+import { missing } from '../support/requirements.ts';
+import { until } from '../support/wait.ts';
+import { definitionOf, withTracer } from './breakpoint-fixture.ts';
+import { Answering, killedTracer, PATIENCE_MS, untilUntouched } from './killed-tracers.ts';
+
+const SCALE = Number(process.env['USERTRACE_SCALE'] ?? 1);
+const KILLS = 17 * SCALE;
+const TRACER = 'probe-tracer.mjs';
+/** Between a tracer's first sign and its death. */
+const LIFE_MS = 120;
+
+const lacking = missing('root', 'cc');
+
+/** The bytes of a static program's code, in its file and in its memory. */
+function codeOf(program: string, pid: number): { inFile: Buffer; inMemory: Buffer } {
+  const file = new ElfFile(readFileSync(program));
+  const text = file.section('.text');
+  if (text === undefined) throw new Error('no code');
+  const inMemory = Buffer.alloc(text.size);
+  const descriptor = openSync(`/proc/${pid}/mem`, 'r');
+  readSync(descriptor, inMemory, 0, text.size, Number(addressOf(file, BigInt(text.offset))));
+  closeSync(descriptor);
+  return { inFile: Buffer.from(file.content(text).raw()), inMemory };
+}
+
+describe.skipIf(lacking !== undefined)('breakpoints', () => {
+  it(
+    'left behind by killed tracers kill nobody, and the next tracer takes them away',
+    async () => {
+      const program = cProgram('tests/programs/probed-loop.c');
+      const target = await Answering.start(program, '4');
+      const least = async (): Promise<number> => Number((await target.ask('least')).split(' ')[1]);
+      const names = ['probed_work', 'probed_recursion'];
+      for (let round = 0; round < KILLS; round++) {
+        const kind = round % 4 === 3 ? 'r' : 'p';
+        const definition = `${kind}:g/e ${program}:${names[round % 2]} a=%di`;
+        await killedTracer(
+          target.pid,
+          definition,
+          ((round * 37) % LIFE_MS) + (round % 3 === 0 ? LIFE_MS : 0),
+        );
+        await untilUntouched(target.pid);
+        const calls = await least();
+        await until('every thread runs on', async () => (await least()) > calls + 10, PATIENCE_MS);
+        expect(await target.ask('fork')).toBe('child 0');
+      }
+      await withTracer(async (tracer) => {
+        await tracer.attach(target.pid);
+      });
+      const { inFile, inMemory } = codeOf(program, target.pid);
+      expect(inMemory.equals(inFile)).toBe(true);
+      const [result, status] = await target.end();
+      expect(result).toMatch(/^calls [0-9]+ wrong 0$/u);
+      expect(status).toBe('status 0');
+    },
+    600_000 * SCALE,
+  );
+
+  it.each([
+    ['default', 'action: default', 'status 133'],
+    ['ignore', 'handled 0 0', 'status 133'],
+    ['handle', 'handled 1 3', 'handled 2 3'],
+  ])('leave SIGTRAP to a program whose disposition is %s', async (disposition, killed, trapped) => {
+    const program = cProgram('tests/programs/traps.c');
+    const target = await Answering.start(program, disposition);
+    await killedTracer(TRACER, [target.pid, `p:g/e ${program}:probed_work`], 5, /^ready/u);
+    await untilUntouched(target.pid);
+    expect(await target.ask('call')).toBe('called 0');
+    expect(await target.ask('action')).toBe('other');
+    if (disposition !== 'default') expect(await target.ask('kill')).toBe(killed);
+    expect(await target.ask('int3')).toBe(trapped);
+  });
+
+  it.each(['default', 'ignore', 'handle'])(
+    'give SIGTRAP back to a program that had it: %s',
+    async (disposition) => {
+      const program = cProgram('tests/programs/traps.c');
+      const target = await Answering.start(program, disposition);
+      let hits = 0;
+      await withTracer(async (tracer) => {
+        await tracer.attach(target.pid);
+        await tracer.add(definitionOf(`p:g/e ${program}:probed_work`), () => (hits += 1));
+        expect(await target.ask('call')).toBe('called 0');
+        if (disposition === 'handle') expect(await target.ask('int3')).toBe('handled 1 3');
+      });
+      expect(hits).toBe(100);
+      expect(await target.ask('action')).toBe(disposition);
+    },
+  );
+
+  it('survive in a program that blocks SIGTRAP', async () => {
+    const program = cProgram('tests/programs/traps.c');
+    const target = await Answering.start(program, 'block');
+    const definition = `p:g/e ${program}:probed_work`;
+    let hits = 0;
+    await withTracer(async (tracer) => {
+      await tracer.attach(target.pid);
+      await tracer.add(definitionOf(definition), () => (hits += 1));
+      expect(await target.ask('call')).toBe('called 0');
+    });
+    expect(hits).toBe(100);
+    expect(await target.ask('call')).toBe('called 0');
+  });
+
+  it('come to code that a program maps itself', async () => {
+    const program = cProgram('tests/programs/traps.c');
+    const library = cProgram('tests/programs/probed-library.c', ['-shared', '-fPIC']);
+    const target = await Answering.start(program, 'default');
+    const values: unknown[] = [];
+    await withTracer(async (tracer) => {
+      await tracer.attach(target.pid);
+      const definition = definitionOf(`p:g/e ${library}:probed_work a=%di`);
+      await tracer.add(definition, (hit: Hit) => values.push(hit.values[0]));
+      const size = readFileSync(library).length;
+      const mapped = target.ask(`map ${library} ${definition.offset} ${size}`);
+      await until('its calls are seen', () => values.length > 3, PATIENCE_MS);
+      // Any line ends it.
+      expect(await target.ask('counter')).toBe('counter 0');
+      expect(await mapped).toBe('mapped');
+    });
+    expect(new Set(values)).toEqual(new Set([5n]));
+  });
+});
+
+describe.skipIf(lacking !== undefined)('counters of static probes', () => {
+  const program = lacking === undefined ? cProgram('tests/programs/traps.c') : '';
+
+  function place(target: Answering): { counted: string; counter: bigint } {
+    const file = new ElfFile(readFileSync(program));
+    const counter = fileOffsetOf(file, BigInt(target.words)) ?? 0n;
+    const { offset } = definitionOf(`p:g/e ${program}:probed_work`);
+    return { counted: `p:g/e ${program}:${offset}(${counter})`, counter };
+  }
+
+  it('are raised once for each probe, in children too, and lowered again', async () => {
+    const target = await Answering.start(program, 'default');
+    const { counted } = place(target);
+    const other = counted.replace('g/e', 'g/other');
+    expect(await target.ask('counter')).toBe('counter 0');
+    await withTracer(async (tracer) => {
+      await tracer.attach(target.pid);
+      const remove = await tracer.add(definitionOf(counted), () => undefined);
+      expect(await target.ask('counter')).toBe('counter 1');
+      const removeOther = await tracer.add(definitionOf(other), () => undefined);
+      expect(await target.ask('counter')).toBe('counter 1');
+      expect(await target.ask('fork')).toBe('child 0 1');
+      await remove();
+      expect(await target.ask('counter')).toBe('counter 1');
+      await removeOther();
+      expect(await target.ask('counter')).toBe('counter 0');
+      await tracer.add(definitionOf(counted.replace(/^p:g\/e/u, 'r:g/e')), () => undefined);
+      expect(await target.ask('counter')).toBe('counter 1');
+    });
+    expect(await target.ask('counter')).toBe('counter 0');
+  });
+
+  it('that a killed tracer raised are lowered by the next one', async () => {
+    const target = await Answering.start(program, 'default');
+    const { counted } = place(target);
+    await killedTracer(TRACER, [target.pid, counted], 0, /^ready/u);
+    await untilUntouched(target.pid);
+    // It takes its probe away from time to time.
+    const left = await target.ask('counter');
+    expect(left).toMatch(/^counter [01]$/u);
+    await withTracer(async (tracer) => {
+      await tracer.attach(target.pid);
+      await tracer.add(definitionOf(counted), () => undefined);
+      expect(await target.ask('counter')).toBe('counter 1');
+    });
+    expect(await target.ask('counter')).toBe('counter 0');
+  });
+
+  it.skipIf(!KernelUprobes.areThere())("count beside the kernel's own", async () => {
+    const target = await Answering.start(program, 'default');
+    const { counted, counter } = place(target);
+    using kernel = new KernelUprobes();
+    const { offset } = definitionOf(counted);
+    kernel.add('counted', program, offset, '', 'p', counter);
+    kernel.enable(true);
+    expect(await target.ask('counter')).toBe('counter 1');
+    await withTracer(async (tracer) => {
+      await tracer.attach(target.pid);
+      // Where the kernel's breakpoint is none of ours can be: the second instruction, with the same counter.
+      const second = counted.replace(`:${offset}(`, `:${offset + 7n}(`);
+      await tracer.add(definitionOf(second), () => undefined);
+      expect(await target.ask('counter')).toBe('counter 2');
+    });
+    expect(await target.ask('counter')).toBe('counter 1');
+    kernel.enable(false);
+    expect(await target.ask('counter')).toBe('counter 0');
+  });
+});

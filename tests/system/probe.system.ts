@@ -1,0 +1,305 @@
+/** Probes of native programs by the built commands: added, listened to, listed and taken away, as root and as an ordinary user. */
+import { afterEach, describe, expect, test } from 'vitest';
+import type { Child } from '../support/child.ts';
+import { missing } from '../support/requirements.ts';
+import { ProbeWorld, type ProbeUser } from '../support/probes.ts';
+import { until } from '../support/wait.ts';
+import { needs } from './fixture.ts';
+
+const NAMES = ['zero', 'one', 'two'];
+const GONE_TIMEOUT_MS = 30_000;
+
+let world: ProbeWorld | undefined;
+
+afterEach(async () => {
+  await world?.end();
+  world = undefined;
+});
+
+async function makeWorld(user: ProbeUser): Promise<ProbeWorld> {
+  world = await ProbeWorld.make(user);
+  return world;
+}
+
+/** The definition of most tests. */
+const work = (of: ProbeWorld): string => `p:app/work ${of.target}:target_work n=%di:s64 name=+0(%si):string`;
+
+/** Calls the target's function, and checks that it answers what it answers unprobed. */
+async function calls(target: Child, count: number, command = ''): Promise<void> {
+  target.say(`${command}${count}`);
+  let sum = 0;
+  for (let i = 0; i < count; i++) sum += i * 2 + (NAMES[i % 3] as string).charCodeAt(0);
+  expect(await target.line(/^called /)).toBe(`called ${count} ${sum}`);
+}
+
+/** What the probe of `work` says of that many calls. */
+function expected(count: number): object[] {
+  return Array.from({ length: count }, (_, n) => ({ event: 'work', fields: { n, name: NAMES[n % 3] } }));
+}
+
+async function recorded(of: ProbeWorld, file: string): Promise<object[]> {
+  const events = await of.events(file);
+  return events.map(({ event, fields }) => ({
+    event,
+    fields: Object.fromEntries(Object.entries(fields).filter(([name]) => !name.startsWith('__probe_'))),
+  }));
+}
+
+/** Starts a recorder and waits until its probe is in a program. */
+async function recordTarget(of: ProbeWorld, target: Child, ...args: readonly string[]): Promise<Child> {
+  const recorder = of.start('record', ...args);
+  await of.untilInForce('work', target.pid);
+  return recorder;
+}
+
+async function stop(recorder: Child): Promise<void> {
+  expect(await recorder.kill('SIGINT'), recorder.stderr).toEqual({ status: 0, signal: null });
+}
+
+async function untilProberIsGone(of: ProbeWorld): Promise<void> {
+  await until('the prober has ended', () => of.probers().length === 0, GONE_TIMEOUT_MS);
+}
+
+describe.each<ProbeUser>(['root', 'ordinary'])('as %s', (user) => {
+  test('record -e takes a definition: all calls are there, and the probe is gone after it', async (context) => {
+    needs(context, 'root', 'cc', 'setpriv');
+    const of = await makeWorld(user);
+    const target = await of.startTarget();
+    const recorder = await recordTarget(of, target, '-e', work(of), '-o', 'a.dat');
+    await calls(target, 100);
+    await stop(recorder);
+    expect(await recorded(of, 'a.dat')).toEqual(expected(100));
+    await untilProberIsGone(of);
+    await calls(target, 100);
+    expect(await target.end()).toEqual({ status: 0, signal: null });
+    expect(of.runtimeFiles.filter((name) => /^\d/.test(name))).toEqual([]);
+    if (missing('trace-cmd') === undefined) {
+      const theirs = await of.finish('trace-cmd', 'report', of.file('a.dat'));
+      expect(theirs.stdout.match(/ work: +\([0-9a-f]+\) n=\d+ name="(zero|one|two)"$/gmu)).toHaveLength(100);
+    }
+  });
+
+  test('record -- CMD has every call from the first on, in children too, and ends as CMD', async (context) => {
+    needs(context, 'root', 'cc', 'setpriv');
+    const of = await makeWorld(user);
+    const ended = await of.run('record', '-e', work(of), '-o', 'b.dat', '--', of.target, '20');
+    expect(ended).toMatchObject({ status: 7, signal: null });
+    expect(ended.stdout).toMatch(/^called 20 \d+\n$/);
+    expect(await recorded(of, 'b.dat')).toEqual(expected(20));
+    const script = `${of.target} 3; ${of.target} 2; exit 5`;
+    const both = await of.run('record', '-e', work(of), '-o', 'c.dat', '--', 'sh', '-c', script);
+    expect(both).toMatchObject({ status: 5 });
+    expect(await recorded(of, 'c.dat')).toEqual([...expected(3), ...expected(2)]);
+  });
+
+  test('a kept probe is seen by list and recorders, has hits while somebody listens, and is removed by name', async (context) => {
+    needs(context, 'root', 'cc', 'setpriv');
+    const of = await makeWorld(user);
+    const target = await of.startTarget();
+    const added = await of.run('probe', 'add', work(of));
+    expect(added, added.stderr).toMatchObject({ status: 0, stdout: 'app:work\n' });
+    await calls(target, 10);
+    expect(await of.probes()).toMatchObject([
+      { group: 'app', event: 'work', hits: 0, processes: [{ pid: target.pid, state: 'idle' }] },
+    ]);
+    expect((await of.run('list')).stdout).toMatch(/target \d+\n {2}work {2}off/);
+    const recorder = await recordTarget(of, target, '-e', 'app:*', '-o', 'd.dat');
+    const busy = await of.run('probe', 'remove', 'app:work');
+    expect(busy.status).toBe(1);
+    expect(busy.stderr).toMatch(/somebody listens/);
+    await calls(target, 30);
+    await stop(recorder);
+    expect(await recorded(of, 'd.dat')).toEqual(expected(30));
+    expect((await of.probes())[0]).toMatchObject({ hits: 30 });
+    expect(await of.run('probe', 'remove', 'app:w*')).toMatchObject({ status: 0, stdout: 'app:work\n' });
+    expect(await of.probes()).toEqual([]);
+    expect((await of.run('probe', 'remove', 'app:work')).status).toBe(1);
+    await untilProberIsGone(of);
+    await calls(target, 10);
+  });
+
+  test('record -- CMD has events of kept probes from the first call on', async (context) => {
+    needs(context, 'root', 'cc', 'setpriv');
+    const of = await makeWorld(user);
+    await of.run('probe', 'add', work(of));
+    const script = `${of.target} 3; ${of.target} 2`;
+    const ended = await of.run('record', '-e', 'app:*', '-o', 'f.dat', '--', 'sh', '-c', script);
+    expect(ended.status, ended.stderr).toBe(7);
+    expect(await recorded(of, 'f.dat')).toEqual([...expected(3), ...expected(2)]);
+  });
+
+  test('children have the probes of their parent, and a program that executes itself anew keeps them', async (context) => {
+    needs(context, 'root', 'cc', 'setpriv');
+    const of = await makeWorld(user);
+    const target = await of.startTarget();
+    const recorder = await recordTarget(of, target, '-e', work(of), '-o', 'e.dat');
+    await calls(target, 5);
+    await calls(target, 4, 'exec ');
+    expect(await target.ended).toEqual({ status: 7, signal: null });
+    await stop(recorder);
+    expect(await recorded(of, 'e.dat')).toEqual([...expected(5), ...expected(4)]);
+  });
+});
+
+describe('as root', () => {
+  test.each([
+    ['p:app/x TARGET:nothing', 'Failed to find the given function', 'TARGET:'],
+    ['p:app/x TARGET:target_work a=%nothing', 'Invalid register name', 'a='],
+    ['p:app/x /nowhere:0x10', 'Failed to find the given file', ''],
+    ['p:1/x TARGET:target_work', 'Group name must follow the same rules as C identifiers', undefined],
+  ])('a bad definition gets the kernel text and a caret: %s', async (definition, text, before) => {
+    const of = await makeWorld('root');
+    const typed = definition.replace('TARGET', of.target);
+    const { status, stderr } = await of.run('probe', 'add', typed);
+    expect(status).toBe(2);
+    const [message, shown, caret] = stderr.split('\n');
+    expect(message).toBe(`usertrace: ${text}`);
+    expect(shown).toBe(`  ${typed}`);
+    const lead = before?.replace('TARGET', of.target);
+    const at =
+      lead === undefined ? 2 : lead === '' ? typed.indexOf('/nowhere') : typed.indexOf(lead) + lead.length;
+    expect(caret).toBe(`  ${' '.repeat(at)}^`);
+    await untilProberIsGone(of);
+  });
+
+  test('a process that is not there is refused, and so is what is no definition', async () => {
+    const of = await makeWorld('root');
+    const none = await of.run('probe', 'add', '-p', '4194303', 'p /bin/sh:0x10');
+    expect(none.status).toBe(1);
+    expect(none.stderr).toMatch(/Cannot probe process 4194303: there is no such process/);
+    expect((await of.run('probe', 'add', 'nonsense')).status).toBe(2);
+    expect((await of.run('probe', 'remove')).status).toBe(2);
+    expect((await of.run('probe', 'list')).stdout).toBe('no probes\n');
+  });
+
+  test('two recorders of one kept probe both have all', async (context) => {
+    needs(context, 'cc');
+    const of = await makeWorld('root');
+    const target = await of.startTarget();
+    await of.run('probe', 'add', work(of));
+    const first = await recordTarget(of, target, '-e', 'work', '-o', '1.dat');
+    const second = of.start('record', '-e', 'work', '-o', '2.dat');
+    const isHeard = async (): Promise<boolean> =>
+      (await of.run('list')).stdout.includes(`tracer ${second.pid}`);
+    await until('the second listens', isHeard, GONE_TIMEOUT_MS);
+    await calls(target, 50);
+    await Promise.all([stop(first), stop(second)]);
+    expect(await recorded(of, '1.dat')).toEqual(expected(50));
+    expect(await recorded(of, '2.dat')).toEqual(expected(50));
+  });
+
+  test('two runs with probes of one name: the second is refused like in the kernel', async (context) => {
+    needs(context, 'cc');
+    const of = await makeWorld('root');
+    const target = await of.startTarget();
+    const first = await recordTarget(of, target, '-e', work(of), '-o', '1.dat');
+    const second = await of.run('record', '-e', work(of), '-o', '2.dat', '-d', '1s');
+    expect(second.status).toBe(2);
+    expect(second.stderr).toMatch(/There is already the exact same probe event/);
+    await calls(target, 5);
+    await stop(first);
+    expect(await recorded(of, '1.dat')).toEqual(expected(5));
+  });
+
+  test('a killed recorder takes its probe along, and the program is as before', async (context) => {
+    needs(context, 'cc');
+    const of = await makeWorld('root');
+    const target = await of.startTarget();
+    const recorder = await recordTarget(of, target, '-e', work(of), '-o', 'k.dat');
+    await calls(target, 5);
+    await recorder.kill();
+    await untilProberIsGone(of);
+    await calls(target, 5);
+    expect(await target.end()).toEqual({ status: 0, signal: null });
+  });
+
+  test('a prober that is told to end takes its probes away first', async (context) => {
+    needs(context, 'cc');
+    const of = await makeWorld('root');
+    const target = await of.startTarget();
+    const recorder = await recordTarget(of, target, '-e', work(of), '-o', 's.dat');
+    await calls(target, 5);
+    for (const pid of of.probers()) process.kill(pid, 'SIGTERM');
+    await untilProberIsGone(of);
+    await calls(target, 5);
+    await stop(recorder);
+    expect(recorder.stderr).toMatch(/The prober has ended/);
+    expect(await recorded(of, 's.dat')).toEqual(expected(5));
+  });
+
+  test('a killed prober leaves the program running, and the following one is as if it had not been', async (context) => {
+    needs(context, 'cc');
+    const of = await makeWorld('root');
+    const target = await of.startTarget();
+    const recorder = await recordTarget(of, target, '-e', work(of), '-o', 'p.dat');
+    await calls(target, 5);
+    for (const pid of of.probers()) process.kill(pid, 'SIGKILL');
+    await untilProberIsGone(of);
+    await calls(target, 50);
+    await stop(recorder);
+    expect(recorder.stderr).toMatch(/The prober has ended/);
+    const again = await recordTarget(of, target, '-e', work(of), '-o', 'q.dat');
+    await calls(target, 8);
+    await stop(again);
+    expect(await recorded(of, 'q.dat')).toEqual(expected(8));
+    expect(await target.end()).toEqual({ status: 0, signal: null });
+    await untilProberIsGone(of);
+    expect(of.runtimeFiles.filter((name) => /^\d/.test(name))).toEqual([]);
+  });
+
+  test('static probes are found by name, all sites of it, and their counter is raised while somebody listens', async (context) => {
+    needs(context, 'cc');
+    const of = await makeWorld('root');
+    const target = await of.startTarget();
+    const recorder = of.start('record', '-p', `${target.pid}`, '-e', 'sdt:app:step', '-o', 't.dat');
+    await of.untilInForce('step', target.pid);
+    await calls(target, 6);
+    await stop(recorder);
+    const steps = [0n, -1n, 2n, -3n, 4n, -5n].map((n) => Number(BigInt.asUintN(64, n)));
+    const seen = (await recorded(of, 't.dat')) as { event: string; fields: { arg1: number | string } }[];
+    expect(seen.map(({ fields }) => Number(fields.arg1))).toEqual(steps);
+    expect(new Set(seen.map(({ event }) => event))).toEqual(new Set(['step']));
+    const none = await of.run('probe', 'add', `sdt:${of.target}:app:nothing`);
+    expect(none.status).toBe(1);
+    expect(none.stderr).toMatch(/Cannot find app:nothing/);
+  });
+
+  test('returns are events with what was returned', async (context) => {
+    needs(context, 'cc');
+    const of = await makeWorld('root');
+    const definition = `r:app/done ${of.target}:target_work rc=$retval:s64`;
+    const { status, stderr } = await of.run('record', '-e', definition, '-o', 'r.dat', '--', of.target, '3');
+    expect(status, stderr).toBe(7);
+    expect(await recorded(of, 'r.dat')).toEqual(
+      [122, 113, 120].map((rc) => ({ event: 'done', fields: { rc } })),
+    );
+  });
+
+  test('functions lists what definitions can name', async (context) => {
+    needs(context, 'cc');
+    const of = await makeWorld('root');
+    const { stdout } = await of.run('probe', 'functions', of.target, 'target_');
+    expect(stdout).toMatch(/^0x[0-9a-f]{8} {2}target_(work|step)\n0x[0-9a-f]{8} {2}target_(work|step)\n$/);
+    expect((await of.run('probe', 'functions', '/etc/passwd')).status).toBe(1);
+  });
+
+  test('top and trace take a definition', async (context) => {
+    needs(context, 'cc');
+    const of = await makeWorld('root');
+    const traced = await of.run('trace', '-e', work(of), '--', of.target, '3');
+    expect(traced.status, traced.stderr).toBe(7);
+    const lines = traced.stdout.split('\n').filter((line) => line.includes('work:'));
+    expect(lines.map((line) => line.replace(/^.*: work: /, 'work: ').replace(/0x[0-9a-f]+/, 'IP'))).toEqual([
+      'work: (IP) n=0 name="zero"',
+      'work: (IP) n=1 name="one"',
+      'work: (IP) n=2 name="two"',
+    ]);
+    expect(lines[0]).toMatch(/^ {10}target-\d+ +\[\d{3}\] \.{5} +\d+\.\d{6}: work: /);
+    const target = await of.startTarget();
+    const top = of.start('top', '--once', '--json', '-i', '5s', '-e', work(of), '-p', `${target.pid}`);
+    await of.untilInForce('work', target.pid);
+    await calls(target, 40);
+    const report = JSON.parse(await top.line(/^\{/)) as { events: { event: string; count: number }[] };
+    expect(report.events).toMatchObject([{ pid: target.pid, count: 40 }]);
+  });
+});

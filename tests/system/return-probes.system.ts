@@ -1,0 +1,139 @@
+/**
+ * Return probes in real programs: recursion, tail calls, longjmp, exceptions, backtraces, cancellation, threads, forks. Where the
+ * running kernel has uprobes of its own, each line of ours is one of its.
+ */
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { afterAll, describe, expect, it } from 'vitest';
+import { cProgram } from '../support/c-programs.ts';
+import { KernelUprobes } from '../support/kernel-uprobes.ts';
+import { missing } from '../support/requirements.ts';
+import { definitionOf, lineOf, start, unprobed, withTracer } from './breakpoint-fixture.ts';
+
+const WORDS = 'sp=%sp ip=%ip x=$comm value=$retval low=$retval:s8';
+/** A child's number is another each time. */
+const FORK_WORDS = 'sp=%sp ip=%ip x=$comm';
+/** By their `ret`s; by their entry, because they end with a jump to another function. */
+const BY_RET = ['recursion', 'branches', 'end', 'leaving', 'outer', 'fork'];
+const BY_ENTRY = ['tail', 'tails'];
+
+const lacking = missing('root', 'cc');
+
+/** With the same addresses each time (setarch(8)). */
+const fixed = (...command: readonly string[]): string[] => ['setarch', '--addr-no-randomize', ...command];
+
+function kernelLines(definitions: readonly string[], command: readonly string[]): string[] {
+  using kernel = new KernelUprobes();
+  for (const text of definitions) {
+    const { event, path: file, offset, kind } = definitionOf(text);
+    kernel.add(event, file, offset, text.split(' ').slice(2).join(' '), kind === 'return' ? 'r' : 'p');
+  }
+  kernel.enable(true, true);
+  unprobed(command);
+  return kernel.lines;
+}
+
+describe.skipIf(lacking !== undefined)('return probes', () => {
+  const folder = mkdtempSync(path.join(tmpdir(), 'usertrace-returns-'));
+  afterAll(() => rmSync(folder, { recursive: true }));
+  const output = path.join(folder, 'output');
+
+  /** The lines of our hits, by thread in the order of their first. */
+  async function ourLines(definitions: readonly string[], command: readonly string[]): Promise<string[][]> {
+    const byThread = new Map<number, string[]>();
+    await withTracer(async (tracer, utrace) => {
+      for (const text of definitions) {
+        await tracer.add(definitionOf(text), (hit) => {
+          const lines = byThread.get(hit.tid) ?? [];
+          byThread.set(hit.tid, lines);
+          lines.push(`${hit.definition.event}: ${lineOf(hit)}`);
+        });
+      }
+      start(tracer, command, output);
+      await utrace.untilEmpty();
+    });
+    expect(readFileSync(output, 'utf8')).toBe(unprobed(command));
+    return [...byThread.values()];
+  }
+
+  it.skipIf(!KernelUprobes.areThere()).each([...BY_RET, ...BY_ENTRY])(
+    "probed_%s tells what the kernel's return probe tells, line by line",
+    async (name) => {
+      const program = cProgram('tests/programs/returns.c');
+      const command = fixed(program, name === 'fork' ? 'fork' : 'calls');
+      const definitions = [`r:g/${name} ${program}:probed_${name} ${name === 'fork' ? FORK_WORDS : WORDS}`];
+      const ours = (await ourLines(definitions, command)).flat();
+      expect(ours.length).toBeGreaterThan(3);
+      expect(ours.toSorted()).toEqual(kernelLines(definitions, command).toSorted());
+      if (name !== 'fork') expect(ours).toEqual(kernelLines(definitions, command));
+    },
+  );
+
+  it.skipIf(!KernelUprobes.areThere())(
+    'those of several functions come in the order of the kernel, entries among them',
+    async () => {
+      const program = cProgram('tests/programs/returns.c');
+      const command = fixed(program, 'calls');
+      const names = ['recursion', 'branches', 'end', 'leaving', 'outer', 'tail', 'tails'];
+      const definitions = names.flatMap((name) => [
+        `r:g/${name} ${program}:probed_${name} value=$retval`,
+        `p:g/${name}_entry ${program}:probed_${name} a=%di`,
+      ]);
+      const ours = (await ourLines(definitions, command)).flat();
+      expect(ours).toEqual(kernelLines(definitions, command));
+    },
+  );
+
+  it('in threads see every return of each', async () => {
+    const command = [cProgram('tests/programs/returns.c'), 'threads'];
+    const definitions = ['recursion', 'tails'].map((name) => `r:g/${name} ${command[0]}:probed_${name}`);
+    const ours = await ourLines(definitions, command);
+    const counts = ours.map((lines) =>
+      ['recursion', 'tails'].map((name) => lines.filter((line) => line.startsWith(`${name}:`)).length),
+    );
+    // probed_branches calls probed_recursion too.
+    const recursions = Array.from({ length: 50 }, (_, i) => (i % 7) + 1 + (i % 3 === 1 ? (i % 4) + 1 : 0));
+    const expected = [recursions.reduce((sum, each) => sum + each, 0), 50];
+    expect(counts).toEqual([expected, expected, expected, expected]);
+  });
+
+  it('let exceptions pass, by whichever way they are put', async () => {
+    const command = [cProgram('tests/programs/exceptions.cc', []), '30'];
+    const names = ['thrower', 'middle', 'catcher'];
+    const definitions = names.map((name) => `r:g/${name} ${command[0]}:probed_${name} value=$retval:s64`);
+    const lines = (await ourLines(definitions, command)).flat();
+    const count = (name: string): number => lines.filter((line) => line.startsWith(`${name}:`)).length;
+    // Two of three calls of probed_middle throw, of which probed_catcher catches one; it calls probed_thrower once more.
+    expect({ thrower: count('thrower'), middle: count('middle'), catcher: count('catcher') }).toEqual({
+      thrower: 10 + 20,
+      middle: 10,
+      catcher: 20,
+    });
+  });
+
+  it('let backtraces and cancellation pass', async () => {
+    const program = cProgram('tests/programs/returns.c', []);
+    const backtraced = ['frames', 'around', 'tail_frames'].map(
+      (name) => `r:g/${name} ${program}:probed_${name}`,
+    );
+    const lines = (await ourLines(backtraced, [program, 'backtrace'])).flat();
+    expect(lines.map((line) => line.replace(/:.*$/u, '')).toSorted()).toEqual([
+      'around',
+      'frames',
+      'frames',
+      'frames',
+      'tail_frames',
+    ]);
+    expect(await ourLines([`r:g/thread ${program}:probed_thread`], [program, 'cancel'])).toEqual([]);
+  });
+
+  it('are refused in the middle of a function', async () => {
+    const program = cProgram('tests/programs/returns.c');
+    await withTracer(async (tracer) => {
+      await expect(
+        tracer.add(definitionOf(`r:g/e ${program}:probed_outer+1`), () => undefined),
+      ).rejects.toThrow(/no function begins there, probed_outer does 1 bytes before/u);
+    });
+  });
+});
