@@ -3,12 +3,13 @@
  * where it is, in one run.
  *
  * All take turns in each round, so that what else the machine does hits all alike; the cost of a hit is what a call takes more than an
- * unprobed one of the same round, and quotients are of one round too. Calls come in bursts with pauses, in which hits are read: what
- * is measured is what the program pays, and no hit may be missed.
+ * unprobed one of the same round, and quotients are of one round too. Calls come in bursts, and hits are read in between:
+ * what is measured is what the program pays, and no hit may be missed.
  */
 import { missing } from '../tests/support/requirements.ts';
 import { type Measurement, quotients, type Results, type Skipped, skippedResults } from './measurement.ts';
-import { OurProbes, type Probe, runUnderKernel } from './probes/contenders.ts';
+import { functionNamed, OurProbes, type Probe, runUnderKernel } from './probes/contenders.ts';
+import { FRIDA_MISSING, FridaProbes } from './probes/frida.ts';
 import { Target, type Round } from './probes/target.ts';
 
 const ROUNDS = 7;
@@ -26,12 +27,15 @@ const TITLES: Readonly<Record<string, string>> = {
   'v=$retval': 'the value',
 };
 
-/** Calls of a burst: a jump's hits fit into a lane, and a burst of each is some milliseconds at most. */
-const FAST = { call: 'probed_long', calls: 4_000, bursts: 9, pauseUs: 25_000 } as const;
-const TRAPS = { call: 'probed_long', calls: 1_000, bursts: 5, pauseUs: 1_000 } as const;
-const STOPS = { call: 'probed_short', calls: 60, bursts: 5, pauseUs: 1_000 } as const;
+/** Calls of a burst: the hits of two threads fit into one lane, that of texts too. */
+const FAST = { call: 'probed_long', calls: 1_900, bursts: 21 } as const;
+const TRAPS = { call: 'probed_long', calls: 1_000, bursts: 5 } as const;
+const STOPS = { call: 'probed_short', calls: 60, bursts: 5 } as const;
 
-type Who = 'unprobed' | 'jump' | 'breakpoint' | 'kernel';
+type Who = 'unprobed' | 'jump' | 'breakpoint' | 'kernel' | 'frida';
+
+/** Those that are here: each answers nanoseconds of a call. */
+type Runners = ReadonlyMap<Who, (probe: Probe, round: Round) => Promise<number>>;
 
 /** One line of the table. */
 interface Contender {
@@ -46,6 +50,7 @@ const FEW = [ENTRY_WORDS[0], ENTRY_WORDS[4], TEXT_WORDS].map((words): Probe => (
 
 const CONTENDERS: readonly Contender[] = [
   { who: 'unprobed', probe: { kind: 'p', words: '' }, round: FAST },
+  { who: 'frida', probe: { kind: 'p', words: ENTRY_WORDS[4] }, round: FAST },
   ...[...ENTRIES, ...RETURNS].map((probe): Contender => ({ who: 'jump', probe, round: FAST })),
   ...[...FEW, ...RETURNS].map((probe): Contender => ({ who: 'breakpoint', probe, round: STOPS })),
   ...[...ENTRIES, ...RETURNS].map((probe): Contender => ({ who: 'kernel', probe, round: TRAPS })),
@@ -55,13 +60,16 @@ function keyOf({ who, probe: { kind, words } }: Contender): string {
   return who === 'unprobed' ? who : `${who} ${kind} ${words}`;
 }
 
+const WHAT: Readonly<Record<Who, string>> = {
+  unprobed: '',
+  jump: 'ours by jump',
+  breakpoint: 'ours by breakpoint',
+  kernel: "the kernel's",
+  frida: "frida-gum's",
+};
+
 function titleOf({ who, probe: { kind, words } }: Contender): string {
-  const what = {
-    unprobed: '',
-    jump: 'ours by jump',
-    breakpoint: 'ours by breakpoint',
-    kernel: "the kernel's",
-  }[who];
+  const what = WHAT[who];
   const title = kind === 'r' && words === '' ? 'no argument' : TITLES[words];
   return `${what}, ${kind === 'r' ? 'return, ' : ''}${title}`;
 }
@@ -70,20 +78,14 @@ function titleOf({ who, probe: { kind, words } }: Contender): string {
 async function rounds(
   threads: number,
   contenders: readonly Contender[],
-  ours: OurProbes,
-  target: Target,
+  runners: Runners,
 ): Promise<Map<string, number[]>> {
   const samples = new Map<string, number[]>();
   for (let round = -1; round < ROUNDS; round++) {
     for (const contender of round % 2 === 0 ? contenders : contenders.toReversed()) {
       const { who, probe } = contender;
-      const calls = { ...contender.round, threads };
-      const ns =
-        who === 'unprobed'
-          ? await target.run(calls)
-          : who === 'kernel'
-            ? await runUnderKernel(target, probe, calls)
-            : await ours.run(probe, calls);
+      const ns = await runners.get(who)?.(probe, { ...contender.round, threads });
+      if (ns === undefined) continue;
       const key = keyOf(contender);
       // The first round warms up.
       if (round >= 0) samples.set(key, [...(samples.get(key) ?? []), ns]);
@@ -129,23 +131,30 @@ export async function measureProbes(): Promise<Results> {
   const lacking = missing('root', 'cc', 'two-processors');
   if (lacking !== undefined) return skippedResults('probes', lacking);
   const skipped: Skipped[] = [];
-  const withoutKernel = missing('kernel-uprobes');
-  if (withoutKernel !== undefined) skipped.push({ name: "the kernel's uprobes", reason: withoutKernel });
   await using target = await Target.start();
   await using ours = await OurProbes.start();
+  await using frida = await FridaProbes.start();
+  const runners = new Map<Who, (probe: Probe, round: Round) => Promise<number>>([
+    ['unprobed', (_, round) => target.run(round)],
+    ['jump', (probe, round) => ours.run(probe, round)],
+    ['breakpoint', (probe, round) => ours.run(probe, round)],
+  ]);
+  const withoutKernel = missing('kernel-uprobes');
+  if (withoutKernel === undefined)
+    runners.set('kernel', (probe, round) => runUnderKernel(target, probe, round));
+  else skipped.push({ name: WHAT.kernel, reason: withoutKernel });
+  if (frida === undefined) skipped.push({ name: WHAT.frida, reason: FRIDA_MISSING });
+  else runners.set('frida', (_, round) => frida.run(functionNamed(round.call).address, round));
   const contenders: Contender[] = [];
   for (const contender of CONTENDERS) {
     const { who, probe, round } = contender;
-    if (who === 'kernel' && withoutKernel !== undefined) continue;
-    const reason =
-      who === 'jump' || who === 'breakpoint' ? await ours.whyNot(probe, round.call, who) : undefined;
-    if (reason === undefined) contenders.push(contender);
-    else skipped.push({ name: titleOf(contender), reason });
+    const isOurs = who === 'jump' || who === 'breakpoint';
+    const reason = isOurs ? await ours.whyNot(probe, round.call, who) : undefined;
+    if (reason !== undefined) skipped.push({ name: titleOf(contender), reason });
+    else if (runners.has(who)) contenders.push(contender);
   }
   const measurements: Measurement[] = [];
   for (const threads of THREADS)
-    measurements.push(
-      ...measurementsOf(threads, contenders, await rounds(threads, contenders, ours, target)),
-    );
+    measurements.push(...measurementsOf(threads, contenders, await rounds(threads, contenders, runners)));
   return { measurements, skipped };
 }

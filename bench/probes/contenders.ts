@@ -22,18 +22,20 @@ const READER = {
   read: (file: string): Uint8Array | undefined => (existsSync(file) ? readFileSync(file) : undefined),
 };
 
-/** Where a function is in the program. */
-function offsetOf(name: string): bigint {
-  const offset = FileSymbols.open(Target.program, READER)?.functionOffset(name);
-  if (offset === undefined) throw new Error(`Cannot find ${name}`);
-  return offset;
+/** Where a function is: in the file, and in the program, which is linked to fixed addresses. */
+export function functionNamed(name: string): { readonly offset: bigint; readonly address: number } {
+  const symbols = FileSymbols.open(Target.program, READER);
+  const offset = symbols?.functionOffset(name);
+  const address = symbols?.functionNamed(name)?.address;
+  if (offset === undefined || address === undefined) throw new Error(`Cannot find ${name}`);
+  return { offset, address };
 }
 
 function definitionOf({ kind, words }: Probe, name: string): ProbeDefinition {
   const text = `${kind}:bench/probe ${Target.program}:${name} ${words}`;
   const definition = parseDefinition(text, {
     look: (file) => ({ kind: 'regular', identity: fileIdentity(file) }),
-    functionOffset: (_, wanted) => offsetOf(wanted),
+    functionOffset: (_, wanted) => functionNamed(wanted).offset,
   });
   if (definition === undefined) throw new Error(`Cannot make a probe of "${text}"`);
   return definition;
@@ -83,7 +85,7 @@ export class OurProbes {
     const definition = definitionOf(probe, round.call);
     let hits = 0;
     const remove = await this.#tracer.add(definition, () => hits++);
-    const ns = await this.#target.run(round);
+    const ns = await this.#target.run(round, () => this.#tracer.drain());
     const misses = this.#tracer.misses(definition);
     await remove();
     const calls = round.calls * round.bursts * round.threads;
@@ -102,7 +104,7 @@ export class OurProbes {
 /** The kernel's uprobes and uretprobes. */
 export function runUnderKernel(target: Target, probe: Probe, round: Round): Promise<number> {
   const kernel = new KernelUprobes();
-  kernel.add('probe', Target.program, offsetOf(round.call), probe.words, probe.kind);
+  kernel.add('probe', Target.program, functionNamed(round.call).offset, probe.words, probe.kind);
   kernel.enable(true, true);
   return target.run(round).finally(() => kernel[Symbol.dispose]());
 }

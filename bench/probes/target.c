@@ -3,8 +3,8 @@
  *
  *   target
  *
- * A line "FUNCTION THREADS CALLS BURSTS PAUSE_US" on standard input is a round: so many threads call the function so often, at once,
- * in bursts with pauses between. It prints the nanoseconds of a call in each burst, the mean of the threads, in one line.
+ * A line "FUNCTION THREADS CALLS" on standard input is a burst: so many threads call the function so often, all at the same time. It
+ * prints the nanoseconds of a call, the mean of the threads.
  */
 #define _GNU_SOURCE
 #include <pthread.h>
@@ -15,7 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { THREADS_MAX = 16, BURSTS_MAX = 1000 };
+enum { THREADS_MAX = 16 };
 
 typedef long (*probed)(long, long, long, long, const char *);
 
@@ -45,8 +45,8 @@ static const char text[] = "a text in the program";
 static volatile long sink;
 static pthread_barrier_t start;
 static probed function;
-static long calls, bursts, pause_us;
-static double took_ns[THREADS_MAX][BURSTS_MAX];
+static long calls;
+static double took_ns[THREADS_MAX];
 
 static int64_t now_ns(void)
 {
@@ -57,16 +57,12 @@ static int64_t now_ns(void)
 
 static void *run(void *argument)
 {
-	double *took = argument;
-	for (long burst = 0; burst < bursts; burst++) {
-		long sum = 0;
-		usleep((useconds_t)pause_us);
-		pthread_barrier_wait(&start);
-		int64_t since = now_ns();
-		for (long i = 0; i < calls; i++) sum += function(i, 1, 2, 3, text);
-		took[burst] = (double)(now_ns() - since) / (double)calls;
-		sink = sum;
-	}
+	long sum = 0;
+	pthread_barrier_wait(&start);
+	int64_t since = now_ns();
+	for (long i = 0; i < calls; i++) sum += function(i, 1, 2, 3, text);
+	*(double *)argument = (double)(now_ns() - since) / (double)calls;
+	sink = sum;
 	return NULL;
 }
 
@@ -74,20 +70,18 @@ int main(void)
 {
 	char name[32];
 	int threads;
-	while (scanf("%31s %d %ld %ld %ld", name, &threads, &calls, &bursts, &pause_us) == 5) {
+	while (scanf("%31s %d %ld", name, &threads, &calls) == 3) {
 		pthread_t ids[THREADS_MAX];
-		if (threads < 1 || threads > THREADS_MAX || bursts < 1 || bursts > BURSTS_MAX || calls < 1) return 2;
+		double sum = 0;
+		if (threads < 1 || threads > THREADS_MAX || calls < 1) return 2;
 		function = strcmp(name, "probed_short") == 0 ? probed_short : probed_long;
 		pthread_barrier_init(&start, NULL, (unsigned)threads);
 		for (int i = 0; i < threads; i++)
-			if (pthread_create(&ids[i], NULL, run, took_ns[i]) != 0) return 3;
+			if (pthread_create(&ids[i], NULL, run, &took_ns[i]) != 0) return 3;
 		for (int i = 0; i < threads; i++) pthread_join(ids[i], NULL);
 		pthread_barrier_destroy(&start);
-		for (long burst = 0; burst < bursts; burst++) {
-			double sum = 0;
-			for (int i = 0; i < threads; i++) sum += took_ns[i][burst];
-			printf("%.3f%c", sum / threads, burst + 1 < bursts ? ' ' : '\n');
-		}
+		for (int i = 0; i < threads; i++) sum += took_ns[i];
+		printf("%.3f\n", sum / threads);
 		fflush(stdout);
 	}
 	return 0;

@@ -13,7 +13,6 @@ export interface Round {
   /** Of each thread, in each burst. */
   readonly calls: number;
   readonly bursts: number;
-  readonly pauseUs: number;
 }
 
 export class Target {
@@ -34,13 +33,18 @@ export class Target {
   }
 
   /**
+   * @param afterBurst called between bursts
    * @returns nanoseconds of a call: the median of the bursts
    * @throws {Error} when the program ends, or is not ready in time
    */
-  async run({ call, threads, calls, bursts, pauseUs }: Round): Promise<number> {
-    this.#shell.say([call, threads, calls, bursts, pauseUs].join(' '));
-    const line = await this.#shell.line(/^[\d. ]+$/u, ROUND_TIMEOUT_MS);
-    return spreadOf(line.split(' ').map(Number)).median;
+  async run({ call, threads, calls, bursts }: Round, afterBurst?: () => void): Promise<number> {
+    const samples: number[] = [];
+    for (let burst = 0; burst < bursts; burst++) {
+      this.#shell.say([call, threads, calls].join(' '));
+      samples.push(Number(await this.#shell.line(/^[\d.]+$/u, ROUND_TIMEOUT_MS)));
+      afterBurst?.();
+    }
+    return spreadOf(samples).median;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

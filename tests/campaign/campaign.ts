@@ -23,7 +23,7 @@ const RUN_TIMEOUT_MS = 120_000;
 /** A breakpoint costs some 100 µs a hit. */
 const BREAKPOINT_HITS_MAX = 1_000;
 /** A jump's lanes are emptied by us, on the same processors. */
-const JUMP_HITS_MAX = 100_000;
+const JUMP_HITS_MAX = 10_000;
 /** The kernel counts so often again where ours is another count. */
 const FURTHER_RUNS = 5;
 /** So many places are counted in one run, in so much time. */

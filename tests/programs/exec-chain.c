@@ -3,7 +3,7 @@
  *
  *   exec-chain ROOT COUNT
  *
- * Prints "done" in the end.
+ * Prints "done" in the end. With a COUNT of -1 it registers, prints "registers" and executes cat(1).
  */
 #include "user-events-abi.h"
 #include <unistd.h>
@@ -20,6 +20,11 @@ int main(int argc, char **argv)
 	int file = open_user_events(argv[1]);
 	if (file < 0) fail("open user_events_data");
 	if (register_event(file, &word, BIT, "exec_chain") < 0) fail("register");
+	if (count < 0) {
+		puts("registers");
+		fflush(stdout);
+		execlp("cat", "cat", (char *)NULL);
+	}
 	snprintf(left, sizeof left, "%d", count - 1);
 	execl("/proc/self/exe", argv[0], argv[1], left, (char *)NULL);
 	fail("exec");

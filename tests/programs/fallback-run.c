@@ -1,6 +1,6 @@
 /*
  * Runs the handler that serves breakpoints without a tracer, as a probed program would: reads it from its input, installs it for
- * SIGTRAP, and calls a function that begins with a breakpoint.
+ * SIGILL, and calls a function that begins with a breakpoint.
  *
  *   fallback-run CALLS STACK STORM
  *
@@ -87,15 +87,15 @@ int main(int argc, char **argv) {
   uint64_t region, size, handler, restorer;
   read_all(&region, 8), read_all(&size, 8), read_all(&handler, 8), read_all(&restorer, 8);
   read_all(map(region, size), size);
-  /* int3, and what must not run; lea rax, [rdi+7]; ret. */
-  memcpy(map(PROBED, 4096), "\xcc\x0f\x0b", 3);
+  /* The breakpoint, and what must not run; lea rax, [rdi+7]; ret. */
+  memcpy(map(PROBED, 4096), "\xd6\x0f\x0b", 3);
   memcpy(map(SLOT, 4096), "\x48\x8d\x47\x07\xc3", 5);
   if (argv[2][0] == '1') {
     stack_t stack = {.ss_sp = malloc(65536), .ss_size = 65536};
     must(sigaltstack(&stack, NULL) == 0, "sigaltstack");
   }
   struct kernel_action action = {handler, SA_SIGINFO | SA_ONSTACK | 0x04000000, restorer, ~0ul};
-  must(syscall(SYS_rt_sigaction, SIGTRAP, &action, NULL, 8) == 0, "sigaction");
+  must(syscall(SYS_rt_sigaction, SIGILL, &action, NULL, 8) == 0, "sigaction");
   if (argv[3][0] == '1') {
     signal(SIGALRM, on_timer);
     struct itimerval often = {{0, 50}, {0, 50}};

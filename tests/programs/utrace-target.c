@@ -121,6 +121,29 @@ int main(int argc, char **argv) {
     say("ready");
     while (!handled) usleep(200);
     pthread_exit(NULL);
+  } else if (!strcmp(what, "exit-group")) {
+    /* All of it ends at SIGUSR1, whatever another thread does. */
+    pthread_t thread;
+    handle(SIGUSR1);
+    pthread_create(&thread, NULL, asleep, NULL);
+    say("ready");
+    while (!handled) usleep(200);
+    syscall(SYS_exit_group, 3);
+  } else if (!strcmp(what, "traps")) {
+    /* Sends itself SIGTRAP, which tracers take for their own. */
+    handle(SIGTRAP);
+    for (int i = 0; i < count; i++) raise(SIGTRAP);
+    return handled;
+  } else if (!strcmp(what, "sibling")) {
+    /* Its child makes another child of its. */
+    if (fork() == 0) {
+      if (syscall(SYS_clone, CLONE_PARENT | SIGCHLD, 0, 0, 0, 0) == 0) _exit(5);
+      _exit(6);
+    }
+    int first, second;
+    wait(&first);
+    wait(&second);
+    return WEXITSTATUS(first) + WEXITSTATUS(second);
   } else if (!strcmp(what, "children")) {
     for (int i = 0; i < count; i++) {
       pid_t child = i % 2 ? vfork() : fork();

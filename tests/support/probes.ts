@@ -44,14 +44,14 @@ export class ProbeWorld {
   /** The target program: tests/programs/probe-target.c, a file that nobody else has mapped. */
   readonly target: string;
   readonly #user: ProbeUser;
-  readonly #environment: NodeJS.ProcessEnv;
+  readonly environment: NodeJS.ProcessEnv;
   readonly #children: Child[] = [];
 
   private constructor(folder: string, user: ProbeUser) {
     this.folder = folder;
     this.target = path.join(folder, 'target');
     this.#user = user;
-    this.#environment = {
+    this.environment = {
       ...process.env,
       USERTRACE_RUNTIME_DIR: path.join(folder, 'run'),
       LC_ALL: 'C.UTF-8',
@@ -116,7 +116,7 @@ export class ProbeWorld {
   /** Runs another program to its end. */
   finish(...command: readonly string[]): Promise<Finished> {
     const [program = '', ...args] = this.#asUser(command);
-    return finish(program, args, { env: this.#environment, cwd: this.folder, timeoutMs: 60_000 });
+    return finish(program, args, { env: this.environment, cwd: this.folder, timeoutMs: 60_000 });
   }
 
   /** The events of a file. */
@@ -151,7 +151,7 @@ export class ProbeWorld {
 
   #start(command: readonly string[]): Child {
     const [program = '', ...args] = this.#asUser(command);
-    const child = new Child(program, args, { env: this.#environment, cwd: this.folder });
+    const child = new Child(program, args, { env: this.environment, cwd: this.folder });
     this.#children.push(child);
     return child;
   }

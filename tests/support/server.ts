@@ -26,6 +26,8 @@ export interface ServerOptions {
   readonly arguments?: readonly string[];
   /** The Node program, and its arguments before the script; this process's by default. */
   readonly node?: readonly string[];
+  /** Its environment; this process's by default. */
+  readonly environment?: NodeJS.ProcessEnv;
 }
 
 /** True while something is mounted at this folder. */
@@ -58,7 +60,8 @@ export class Server {
     const root = options.root ?? (await mkdtemp(path.join(tmpdir(), 'usertrace-test-')));
     const [node = process.execPath, ...nodeArgs] = options.node ?? [];
     const startedAt = performance.now();
-    const child = new Child(node, [...nodeArgs, USERTRACE, 'serve', '--mount', root, ...(options.arguments ?? [])]);
+    const args = [...nodeArgs, USERTRACE, 'serve', '--mount', root, ...(options.arguments ?? [])];
+    const child = new Child(node, args, { env: options.environment ?? process.env });
     try {
       await child.line(/^usertrace: serving user_events at /, READY_TIMEOUT_MS);
     } catch (error) {

@@ -5,12 +5,12 @@
 import { closeSync, openSync, readFileSync, readSync } from 'node:fs';
 import { addressOf, ElfFile, fileOffsetOf } from '@usertrace/abi';
 import type { Hit } from '@usertrace/uprobes';
-import { describe, expect, it } from 'vitest';
+import { beforeEach, describe, expect, it } from 'vitest';
 import { cProgram } from '../support/c-programs.ts';
 import { KernelUprobes } from '../support/kernel-uprobes.ts';
-import { missing } from '../support/requirements.ts';
 import { until } from '../support/wait.ts';
 import { definitionOf, withTracer } from './breakpoint-fixture.ts';
+import { needs } from './fixture.ts';
 import { Answering, killedTracer, PATIENCE_MS, untilUntouched } from './killed-tracers.ts';
 
 const SCALE = Number(process.env['USERTRACE_SCALE'] ?? 1);
@@ -18,8 +18,8 @@ const KILLS = 17 * SCALE;
 const TRACER = 'probe-tracer.mjs';
 /** Between a tracer's first sign and its death. */
 const LIFE_MS = 120;
-
-const lacking = missing('root', 'cc');
+/** An argument for which a jump has no means. */
+const BY_BREAKPOINT = 't=+0(%sp):string[1]';
 
 /** The bytes of a static program's code, in its file and in its memory. */
 function codeOf(program: string, pid: number): { inFile: Buffer; inMemory: Buffer } {
@@ -33,7 +33,14 @@ function codeOf(program: string, pid: number): { inFile: Buffer; inMemory: Buffe
   return { inFile: Buffer.from(file.content(text).raw()), inMemory };
 }
 
-describe.skipIf(lacking !== undefined)('breakpoints', () => {
+/** The program that has something of its own to do with SIGILL. */
+function illegal(): string {
+  return cProgram('tests/programs/illegal.c');
+}
+
+describe('breakpoints', () => {
+  beforeEach((context) => needs(context, 'root', 'cc'));
+
   it(
     'left behind by killed tracers kill nobody, and the next tracer takes them away',
     async () => {
@@ -43,10 +50,12 @@ describe.skipIf(lacking !== undefined)('breakpoints', () => {
       const names = ['probed_work', 'probed_recursion'];
       for (let round = 0; round < KILLS; round++) {
         const kind = round % 4 === 3 ? 'r' : 'p';
-        const definition = `${kind}:g/e ${program}:${names[round % 2]} a=%di`;
+        // One of three by jump, if it is no return probe.
+        const word = round % 3 === 0 ? 'a=%di' : BY_BREAKPOINT;
+        const definition = `${kind}:g/e ${program}:${names[round % 2]} ${word}`;
         await killedTracer(
-          target.pid,
-          definition,
+          TRACER,
+          [target.pid, definition],
           ((round * 37) % LIFE_MS) + (round % 3 === 0 ? LIFE_MS : 0),
         );
         await untilUntouched(target.pid);
@@ -67,41 +76,41 @@ describe.skipIf(lacking !== undefined)('breakpoints', () => {
   );
 
   it.each([
-    ['default', 'action: default', 'status 133'],
-    ['ignore', 'handled 0 0', 'status 133'],
+    ['default', 'action: default', 'status 132'],
+    ['ignore', 'handled 0 0', 'status 132'],
     ['handle', 'handled 1 3', 'handled 2 3'],
-  ])('leave SIGTRAP to a program whose disposition is %s', async (disposition, killed, trapped) => {
-    const program = cProgram('tests/programs/traps.c');
+  ])('leave SIGILL to a program whose disposition is %s', async (disposition, killed, trapped) => {
+    const program = illegal();
     const target = await Answering.start(program, disposition);
-    await killedTracer(TRACER, [target.pid, `p:g/e ${program}:probed_work`], 5, /^ready/u);
+    await killedTracer(TRACER, [target.pid, `p:g/e ${program}:probed_work ${BY_BREAKPOINT}`], 5, /^ready/u);
     await untilUntouched(target.pid);
     expect(await target.ask('call')).toBe('called 0');
     expect(await target.ask('action')).toBe('other');
     if (disposition !== 'default') expect(await target.ask('kill')).toBe(killed);
-    expect(await target.ask('int3')).toBe(trapped);
+    expect(await target.ask('illegal')).toBe(trapped);
   });
 
   it.each(['default', 'ignore', 'handle'])(
-    'give SIGTRAP back to a program that had it: %s',
+    'give SIGILL back to a program that had it: %s',
     async (disposition) => {
-      const program = cProgram('tests/programs/traps.c');
+      const program = illegal();
       const target = await Answering.start(program, disposition);
       let hits = 0;
       await withTracer(async (tracer) => {
         await tracer.attach(target.pid);
-        await tracer.add(definitionOf(`p:g/e ${program}:probed_work`), () => (hits += 1));
+        await tracer.add(definitionOf(`p:g/e ${program}:probed_work ${BY_BREAKPOINT}`), () => (hits += 1));
         expect(await target.ask('call')).toBe('called 0');
-        if (disposition === 'handle') expect(await target.ask('int3')).toBe('handled 1 3');
+        if (disposition === 'handle') expect(await target.ask('illegal')).toBe('handled 1 3');
       });
       expect(hits).toBe(100);
       expect(await target.ask('action')).toBe(disposition);
     },
   );
 
-  it('survive in a program that blocks SIGTRAP', async () => {
-    const program = cProgram('tests/programs/traps.c');
+  it('survive in a program that blocks SIGILL', async () => {
+    const program = illegal();
     const target = await Answering.start(program, 'block');
-    const definition = `p:g/e ${program}:probed_work`;
+    const definition = `p:g/e ${program}:probed_work ${BY_BREAKPOINT}`;
     let hits = 0;
     await withTracer(async (tracer) => {
       await tracer.attach(target.pid);
@@ -110,10 +119,17 @@ describe.skipIf(lacking !== undefined)('breakpoints', () => {
     });
     expect(hits).toBe(100);
     expect(await target.ask('call')).toBe('called 0');
+    let isOver = false;
+    const life = killedTracer(TRACER, [target.pid, definition], LIFE_MS, /^ready/u).finally(
+      () => (isOver = true),
+    );
+    while (!isOver) expect(await target.ask('call')).toBe('called 0');
+    await life;
+    expect(await target.ask('call')).toBe('called 0');
   });
 
   it('come to code that a program maps itself', async () => {
-    const program = cProgram('tests/programs/traps.c');
+    const program = illegal();
     const library = cProgram('tests/programs/probed-library.c', ['-shared', '-fPIC']);
     const target = await Answering.start(program, 'default');
     const values: unknown[] = [];
@@ -132,18 +148,20 @@ describe.skipIf(lacking !== undefined)('breakpoints', () => {
   });
 });
 
-describe.skipIf(lacking !== undefined)('counters of static probes', () => {
-  const program = lacking === undefined ? cProgram('tests/programs/traps.c') : '';
+/** A definition with the program's counter. */
+function place(target: Answering): { counted: string; counter: bigint } {
+  const program = illegal();
+  const file = new ElfFile(readFileSync(program));
+  const counter = fileOffsetOf(file, BigInt(target.words)) ?? 0n;
+  const { offset } = definitionOf(`p:g/e ${program}:probed_work`);
+  return { counted: `p:g/e ${program}:${offset}(${counter})`, counter };
+}
 
-  function place(target: Answering): { counted: string; counter: bigint } {
-    const file = new ElfFile(readFileSync(program));
-    const counter = fileOffsetOf(file, BigInt(target.words)) ?? 0n;
-    const { offset } = definitionOf(`p:g/e ${program}:probed_work`);
-    return { counted: `p:g/e ${program}:${offset}(${counter})`, counter };
-  }
+describe('counters of static probes', () => {
+  beforeEach((context) => needs(context, 'root', 'cc'));
 
   it('are raised once for each probe, in children too, and lowered again', async () => {
-    const target = await Answering.start(program, 'default');
+    const target = await Answering.start(illegal(), 'default');
     const { counted } = place(target);
     const other = counted.replace('g/e', 'g/other');
     expect(await target.ask('counter')).toBe('counter 0');
@@ -165,7 +183,7 @@ describe.skipIf(lacking !== undefined)('counters of static probes', () => {
   });
 
   it('that a killed tracer raised are lowered by the next one', async () => {
-    const target = await Answering.start(program, 'default');
+    const target = await Answering.start(illegal(), 'default');
     const { counted } = place(target);
     await killedTracer(TRACER, [target.pid, counted], 0, /^ready/u);
     await untilUntouched(target.pid);
@@ -181,11 +199,11 @@ describe.skipIf(lacking !== undefined)('counters of static probes', () => {
   });
 
   it.skipIf(!KernelUprobes.areThere())("count beside the kernel's own", async () => {
-    const target = await Answering.start(program, 'default');
+    const target = await Answering.start(illegal(), 'default');
     const { counted, counter } = place(target);
     using kernel = new KernelUprobes();
     const { offset } = definitionOf(counted);
-    kernel.add('counted', program, offset, '', 'p', counter);
+    kernel.add('counted', illegal(), offset, '', 'p', counter);
     kernel.enable(true);
     expect(await target.ask('counter')).toBe('counter 1');
     await withTracer(async (tracer) => {

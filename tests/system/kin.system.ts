@@ -22,9 +22,12 @@ const FAMILY = 20;
 
 /** The process connector answers in the initial network namespace only (netlink(7)). */
 const SERVERS = [
-  { how: 'with the process connector', node: [process.execPath] },
-  { how: 'without the process connector', node: ['unshare', '--net', process.execPath] },
+  { how: 'with the process connector', options: {} },
+  { how: 'without the process connector', options: { node: ['unshare', '--net', process.execPath] } },
+  { how: 'with engines on the programs', options: { arguments: ['--follow', 'engine'] } },
 ];
+/** Those that are told of each fork. */
+const EXACT_SERVERS = SERVERS.filter(({ how }) => how !== 'without the process connector');
 const PROGRAMS = [
   { of: 'a program', prefix: [] },
   { of: 'a program without randomization', prefix: ['setarch', '--addr-no-randomize'] },
@@ -44,7 +47,7 @@ async function switchUntil(ended: Promise<unknown>, server: Server, event: strin
   }
 }
 
-for (const { how, node } of SERVERS) {
+for (const { how, options } of SERVERS) {
   describe(`a server ${how}`, () => {
     for (const { of, prefix } of PROGRAMS)
       test(
@@ -52,7 +55,7 @@ for (const { how, node } of SERVERS) {
         async (context) => {
           needs(context, ...SERVER_NEEDS);
           if (!(await canRun(prefix))) context.skip('needs setarch (apt: util-linux)');
-          const server = await startServer({ node });
+          const server = await startServer(options);
           const program = cProgram('tests/programs/exec-race.c');
           const args = [server.root, 'racing u32 value', String(RACING_CHILDREN)];
           // Keeps the event when the parent has ended.
@@ -70,17 +73,20 @@ for (const { how, node } of SERVERS) {
   });
 }
 
-test('forked children of a program without randomization are switched, with the process connector', async (context) => {
-  needs(context, ...SERVER_NEEDS);
-  const prefix = ['setarch', '--addr-no-randomize'];
-  if (!(await canRun(prefix))) context.skip('needs setarch (apt: util-linux)');
-  const server = await startServer();
-  const program = cProgram('tests/programs/forked-holders.c');
-  const family = startChild([...prefix, program, server.root, 'family u32 value', String(FAMILY)]);
-  await family.line(/^ready /);
-  for (const value of ['1', '0'] as const) {
-    await server.enable('user_events/family', value);
-    family.say('count');
-    expect(await family.line(/^set /)).toBe(`set ${value === '1' ? FAMILY + 1 : 0} of ${FAMILY + 1}`);
-  }
-});
+test.for(EXACT_SERVERS)(
+  'forked children of a program without randomization are switched, $how',
+  async ({ options }, context) => {
+    needs(context, ...SERVER_NEEDS);
+    const prefix = ['setarch', '--addr-no-randomize'];
+    if (!(await canRun(prefix))) context.skip('needs setarch (apt: util-linux)');
+    const server = await startServer(options);
+    const program = cProgram('tests/programs/forked-holders.c');
+    const family = startChild([...prefix, program, server.root, 'family u32 value', String(FAMILY)]);
+    await family.line(/^ready /);
+    for (const value of ['1', '0'] as const) {
+      await server.enable('user_events/family', value);
+      family.say('count');
+      expect(await family.line(/^set /)).toBe(`set ${value === '1' ? FAMILY + 1 : 0} of ${FAMILY + 1}`);
+    }
+  },
+);

@@ -16,7 +16,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { eventMatcher } from '@usertrace/base';
 import { nodeFiles, RecordingFile, reportJson, TraceDatFile } from '@usertrace/formats';
 import { ProbeProviders, Recording, recordingFiles } from '@usertrace/recording';
@@ -47,9 +47,11 @@ const WORDS = [
   'comm=$comm constant=\\-7:s32 stack=$stack0:u8 three=%di:x32 many=+44(%dx):u8[16]',
 ];
 
-/** Filters of `number=%di:s64 low=%di:u8 signed=%di:s16 text tiny field bytes first`. */
 const FILTERED_WORDS =
-  'number=%di:s64 low=%di:u8 signed=%di:s16 text=+0(%si):string tiny=+0(%dx):s8 field=+60(%dx):b4@8/32 bytes=+40(%dx):u8[4] many=+44(%dx):u8[16] first=+16(%dx):string[3]';
+  'number=%di:s64 low=%di:u8 signed=%di:s16 text=+0(%si):string tiny=+0(%dx):s8 field=+60(%dx):b4@8/32 bytes=+40(%dx):u8[4] many=+44(%dx):u8[16]';
+/** Texts of an array, which are no jump's. */
+const BREAKPOINT_WORDS = 'number=%di:s64 first=+16(%dx):string[3]';
+const BREAKPOINT_FILTERS = ['first == "one"', 'first ~ "t*"', '!(number & 1) && first != "x"'];
 const FILTERS = [
   'number == 3',
   'number < 0',
@@ -80,7 +82,6 @@ const FILTERS = [
   'text ~ "tex"',
   'text ~ "*ASCII"',
   'text ~ "yy*"',
-  'first == "one"',
   'COMM == "probe-values"',
   'comm ~ "probe*" && number == 2',
   'COMM == "x"',
@@ -111,21 +112,28 @@ describe('records of probes', () => {
     expect(text).toEqual(linesOf(kernels));
   });
 
-  it('pass the filters that they pass in the kernel', async (context) => {
-    needs(context, 'root', 'cc', 'kernel-uprobes');
-    const definition = definitionOf(cProgram('tests/programs/probe-values.c'), FILTERED_WORDS);
-    const hits = await ourHits(definition);
-    expect(hits).toHaveLength(80);
-    for (const text of FILTERS) {
-      const filter = HitFilter.parse(text, filterFields(definition));
-      const ours = hits.filter((hit) => filter?.matches(hit) === true).map(numberOf);
-      const kernels = fieldsOf(await kernelRecording(definition, text));
-      expect({ text, numbers: ours }).toEqual({
-        text,
-        numbers: kernels.map(({ fields }) => fields['number']),
-      });
-    }
-  });
+  it.for([
+    { kind: 'jump' as const, words: FILTERED_WORDS, filters: FILTERS },
+    { kind: 'breakpoint' as const, words: BREAKPOINT_WORDS, filters: BREAKPOINT_FILTERS },
+  ])(
+    'pass the filters that they pass in the kernel, by $kind',
+    { timeout: 120_000 },
+    async ({ kind, words, filters }, context) => {
+      needs(context, 'root', 'cc', 'kernel-uprobes');
+      const definition = definitionOf(cProgram('tests/programs/probe-values.c'), words);
+      for (const text of filters) {
+        const filter = HitFilter.parse(text, filterFields(definition));
+        if (filter === undefined) throw new Error(text);
+        const hits = await ourHits({ ...definition, filter }, kind);
+        const ours = hits.filter((hit) => filter.matches(hit)).map(numberOf);
+        const kernels = fieldsOf(await kernelRecording(definition, text));
+        expect({ text, numbers: ours }).toEqual({
+          text,
+          numbers: kernels.map(({ fields }) => fields['number']),
+        });
+      }
+    },
+  );
 });
 
 function definitionOf(program: string, words: string): ProbeDefinition {
@@ -145,17 +153,21 @@ interface RecordedHit extends FilteredHit {
 }
 
 /** @returns the records of the program's hits, by our own probes */
-async function ourHits(definition: ProbeDefinition): Promise<RecordedHit[]> {
+async function ourHits(definition: ProbeDefinition, kind?: 'jump' | 'breakpoint'): Promise<RecordedHit[]> {
   const encoder = new RecordEncoder(definition);
   const hits: RecordedHit[] = [];
   const refusals: unknown[] = [];
   await using utrace = openUtrace();
   const tracer = new ProbeTracer(utrace, (reason) => refusals.push(reason));
-  await tracer.add(definition, ({ address, values, tid, tgid, comm }) => {
+  const kinds = new Set<string>();
+  await tracer.add(definition, ({ address, values, tid, tgid, comm, timeNs }) => {
+    for (const place of tracer.places()) kinds.add(place.kind);
     const length = encoder.encodeValues([BigInt(address)], values);
     const bytes = Uint8Array.from(encoder.bytes.subarray(0, (length + 3) & ~3));
     const record = new DataView(bytes.buffer);
-    hits.push({ record, length, tid, tgid, comm, cpu: 0, timeNs: process.hrtime.bigint() });
+    // A jump's hit is read when the program may have ended: then the name is the program's, for who knows that.
+    const name = comm === '' ? basename(definition.path) : comm;
+    hits.push({ record, length, tid, tgid, comm: name, cpu: 0, timeNs });
   });
   const [input, output] = [openSync('/dev/null', 'r'), openSync('/dev/null', 'w')];
   tracer.spawn({ command: definition.path, args: [], stdio: [input, output, 2] });
@@ -164,6 +176,7 @@ async function ourHits(definition: ProbeDefinition): Promise<RecordedHit[]> {
   await utrace.untilEmpty();
   await tracer.close();
   expect(refusals).toEqual([]);
+  if (kind !== undefined) expect([...kinds, kind]).toEqual(kinds.size === 0 ? [kind] : [kind, kind]);
   return hits;
 }
 

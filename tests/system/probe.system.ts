@@ -102,7 +102,7 @@ describe.each<ProbeUser>(['root', 'ordinary'])('as %s', (user) => {
     expect(await of.probes()).toMatchObject([
       { group: 'app', event: 'work', hits: 0, processes: [{ pid: target.pid, state: 'idle' }] },
     ]);
-    expect((await of.run('list')).stdout).toMatch(/target \d+\n {2}work {2}off/);
+    expect((await of.run('list')).stdout).toMatch(/target \d+\n {2}app:work {2}off/);
     const recorder = await recordTarget(of, target, '-e', 'app:*', '-o', 'd.dat');
     const busy = await of.run('probe', 'remove', 'app:work');
     expect(busy.status).toBe(1);
@@ -170,6 +170,19 @@ describe('as root', () => {
     expect((await of.run('probe', 'add', 'nonsense')).status).toBe(2);
     expect((await of.run('probe', 'remove')).status).toBe(2);
     expect((await of.run('probe', 'list')).stdout).toBe('no probes\n');
+  });
+
+  test('a kept probe of a named process goes with it', async (context) => {
+    needs(context, 'cc');
+    const of = await makeWorld('root');
+    const target = await of.startTarget();
+    const other = await of.startTarget();
+    expect((await of.run('probe', 'add', '-p', `${target.pid}`, work(of))).status).toBe(0);
+    const pids = (await of.probes())[0]?.processes.map(({ pid }) => pid);
+    expect(pids).toEqual([target.pid]);
+    await target.kill();
+    await untilProberIsGone(of);
+    expect(await other.end()).toEqual({ status: 0, signal: null });
   });
 
   test('two recorders of one kept probe both have all', async (context) => {
@@ -273,6 +286,21 @@ describe('as root', () => {
     expect(await recorded(of, 'r.dat')).toEqual(
       [122, 113, 120].map((rc) => ({ event: 'done', fields: { rc } })),
     );
+  });
+
+  test('--filter leaves out hits, and says what is wrong with it', async (context) => {
+    needs(context, 'cc');
+    const of = await makeWorld('root');
+    const command = ['--', of.target, '9'];
+    const filter = 'n > 2 && name != "one"';
+    const ended = await of.run('record', '-e', work(of), '--filter', filter, '-o', 'w.dat', ...command);
+    expect(ended.status, ended.stderr).toBe(7);
+    const wanted = expected(9).filter((_, n) => n > 2 && n % 3 !== 1);
+    expect(await recorded(of, 'w.dat')).toEqual(wanted);
+    const bad = await of.run('record', '-e', work(of), '--filter', 'nosuch == 1', '-o', 'w.dat', ...command);
+    expect(bad.status).toBe(2);
+    expect(bad.stderr).toMatch(/Cannot take the filter "nosuch == 1": Field not found/);
+    expect((await of.run('record', '-e', 'work', '--filter', 'n == 1', '-d', '1s')).status).toBe(2);
   });
 
   test('functions lists what definitions can name', async (context) => {

@@ -1,17 +1,17 @@
 /** A program that is made to call the system goes on as before, also when its tracer is killed in the middle of that. */
-import { describe, expect, it } from 'vitest';
+import { beforeEach, describe, expect, it } from 'vitest';
 import { cProgram } from '../support/c-programs.ts';
-import { missing } from '../support/requirements.ts';
 import { until } from '../support/wait.ts';
+import { needs } from './fixture.ts';
 import { Answering, killedTracer, PATIENCE_MS, untilUntouched } from './killed-tracers.ts';
 
 const SCALE = Number(process.env['USERTRACE_SCALE'] ?? 1);
 const KILLS = 17 * SCALE;
 const LIFE_MS = 60;
 
-const lacking = missing('root', 'cc');
+describe('remote system calls', () => {
+  beforeEach((context) => needs(context, 'root', 'cc'));
 
-describe.skipIf(lacking !== undefined)('remote system calls', () => {
   it(
     'of a tracer that is killed in the middle leave threads as they were',
     async () => {

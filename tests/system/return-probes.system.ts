@@ -5,11 +5,11 @@
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { afterAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeEach, describe, expect, it } from 'vitest';
 import { cProgram } from '../support/c-programs.ts';
 import { KernelUprobes } from '../support/kernel-uprobes.ts';
-import { missing } from '../support/requirements.ts';
 import { definitionOf, lineOf, start, unprobed, withTracer } from './breakpoint-fixture.ts';
+import { needs } from './fixture.ts';
 
 const WORDS = 'sp=%sp ip=%ip x=$comm value=$retval low=$retval:s8';
 /** A child's number is another each time. */
@@ -17,8 +17,6 @@ const FORK_WORDS = 'sp=%sp ip=%ip x=$comm';
 /** By their `ret`s; by their entry, because they end with a jump to another function. */
 const BY_RET = ['recursion', 'branches', 'end', 'leaving', 'outer', 'fork'];
 const BY_ENTRY = ['tail', 'tails'];
-
-const lacking = missing('root', 'cc');
 
 /** With the same addresses each time (setarch(8)). */
 const fixed = (...command: readonly string[]): string[] => ['setarch', '--addr-no-randomize', ...command];
@@ -34,27 +32,32 @@ function kernelLines(definitions: readonly string[], command: readonly string[])
   return kernel.lines;
 }
 
-describe.skipIf(lacking !== undefined)('return probes', () => {
+describe('return probes', () => {
+  beforeEach((context) => needs(context, 'root', 'cc'));
+
   const folder = mkdtempSync(path.join(tmpdir(), 'usertrace-returns-'));
   afterAll(() => rmSync(folder, { recursive: true }));
   const output = path.join(folder, 'output');
 
   /** The lines of our hits, by thread in the order of their first. */
   async function ourLines(definitions: readonly string[], command: readonly string[]): Promise<string[][]> {
-    const byThread = new Map<number, string[]>();
+    const byThread = new Map<number, { timeNs: bigint; line: string }[]>();
     await withTracer(async (tracer, utrace) => {
       for (const text of definitions) {
         await tracer.add(definitionOf(text), (hit) => {
           const lines = byThread.get(hit.tid) ?? [];
           byThread.set(hit.tid, lines);
-          lines.push(`${hit.definition.event}: ${lineOf(hit)}`);
+          lines.push({ timeNs: hit.timeNs, line: `${hit.definition.event}: ${lineOf(hit)}` });
         });
       }
       start(tracer, command, output);
       await utrace.untilEmpty();
     });
     expect(readFileSync(output, 'utf8')).toBe(unprobed(command));
-    return [...byThread.values()];
+    // Those of jumps are told some milliseconds after those of breakpoints.
+    return [...byThread.values()].map((lines) =>
+      lines.toSorted((one, other) => Number(one.timeNs - other.timeNs)).map(({ line }) => line),
+    );
   }
 
   it.skipIf(!KernelUprobes.areThere()).each([...BY_RET, ...BY_ENTRY])(

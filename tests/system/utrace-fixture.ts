@@ -96,3 +96,26 @@ export async function untilUndisturbed(pid: number): Promise<void> {
 export function queueSignals(pid: number, count: number): Promise<unknown> {
   return finish(targetProgram(), ['send', String(count), String(pid)]);
 }
+
+/** The code of the error that something ends with, or `none`. */
+export async function rejection(work: () => unknown): Promise<string> {
+  try {
+    await work();
+  } catch (error) {
+    return (error as { code: string }).code;
+  }
+  return 'none';
+}
+
+/** Does something as often as that while its target lives; returns how often. */
+export async function whileThere(maxRounds: number, work: () => Promise<void>): Promise<number> {
+  for (let round = 0; round < maxRounds; round++) {
+    try {
+      await work();
+    } catch (error) {
+      if ((error as { code: string }).code === 'ESRCH') return round;
+      throw error;
+    }
+  }
+  return maxRounds;
+}

@@ -19,6 +19,7 @@ import { SCALE, needs } from './fixture.ts';
 import {
   disturbedThreads,
   queueSignals,
+  rejection,
   startCommand,
   startTarget,
   stateOf,
@@ -26,6 +27,7 @@ import {
   targetProgram,
   tracer,
   untilUndisturbed,
+  whileThere,
 } from './utrace-fixture.ts';
 
 const SYSCALLS = Event.SYSCALL_ENTRY | Event.SYSCALL_EXIT;
@@ -51,28 +53,6 @@ function counting(): { callbacks: Callbacks; counts: Record<string, number> } {
     'jobControl',
   ];
   return { callbacks: Object.fromEntries(names.map((name) => [name, count(name)])), counts };
-}
-
-async function rejection(work: () => unknown): Promise<string> {
-  try {
-    await work();
-  } catch (error) {
-    return (error as { code: string }).code;
-  }
-  return 'none';
-}
-
-/** Does something as often as that while its target lives; returns how often. */
-async function whileThere(maxRounds: number, work: () => Promise<void>): Promise<number> {
-  for (let round = 0; round < maxRounds; round++) {
-    try {
-      await work();
-    } catch (error) {
-      if ((error as { code: string }).code === 'ESRCH') return round;
-      throw error;
-    }
-  }
-  return maxRounds;
 }
 
 describe('spawn()', () => {

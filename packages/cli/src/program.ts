@@ -7,7 +7,7 @@ import { Command, InvalidArgumentError, Option } from 'commander';
 import { positiveNumber, withTreeOptions } from './commands/tree-option.ts';
 import { EXIT, Failure } from './failure.ts';
 import { collect, examples } from './help.ts';
-import { addProbeCommands, DEFINITION_HELP } from './probes/grammar.ts';
+import { addProbeCommands, DEFINITION_HELP, FILTER_OPTION } from './probes/grammar.ts';
 import { addRecordingCommands } from './recording/grammar.ts';
 import { KERNEL_TREE } from './tree/find.ts';
 import { readVersion } from './version.ts';
@@ -173,6 +173,7 @@ function addTrace(program: Command): void {
         .argParser(collect)
         .conflicts(['mount', 'follow', 'clear']),
     )
+    .option(...FILTER_OPTION)
     .passThroughOptions()
     .addHelpText(
       'after',
@@ -191,10 +192,11 @@ function addTrace(program: Command): void {
         return;
       }
       const { traceEvents } = await import('./commands/trace-probes.ts');
-      const { pid, count } = options;
+      const { pid, count, filter } = options;
       process.exitCode = await traceEvents(command, {
         event,
         ...(pid === undefined ? {} : { pid: [pid] }),
+        ...(filter === undefined ? {} : { filter }),
         ...(count === undefined ? {} : { count }),
       });
     });

@@ -12,6 +12,7 @@ export { EntryView } from './report/entry-view.ts';
 export type { EventFilter } from './report/event-filter.ts';
 export { type EventFormat, type FormatField, parseEventFormat } from './report/event-format.ts';
 export { eventPrinter, type EventPrinter } from './report/event-printer.ts';
+export { probePrinter } from './report/probe-printer.ts';
 export { type ReportedEvent, reportedEvents } from './report/report-events.ts';
 export { type JsonEvent, type JsonFieldValue, reportJson } from './report/report-json.ts';
 export { reportText } from './report/report-text.ts';

@@ -163,6 +163,7 @@ const PROTOTYPES = {
 export const SYSTEM_CALL = {
   rt_sigprocmask: 14,
   getppid: 110,
+  prctl: 157,
   gettid: 186,
   futex: 202,
   timer_create: 222,

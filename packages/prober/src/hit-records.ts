@@ -1,5 +1,5 @@
 /** `HitRecords`: hits as records of their events. One encoder for each definition; a record is valid until the next. */
-import { type Hit, type ProbeDefinition, RecordEncoder } from '@usertrace/uprobes';
+import { type Hit, JumpHit, type ProbeDefinition, RecordEncoder } from '@usertrace/uprobes';
 
 /** A record's bytes, which have room up to a multiple of 4. */
 export interface EncodedHit {
@@ -11,11 +11,16 @@ export interface EncodedHit {
 export class HitRecords {
   readonly #encoders = new WeakMap<ProbeDefinition, RecordEncoder>();
 
-  encode({ definition, address, returnAddress, values }: Hit): EncodedHit {
+  encode(hit: Hit): EncodedHit {
+    const { definition, address, returnAddress } = hit;
     let encoder = this.#encoders.get(definition);
     if (encoder === undefined) this.#encoders.set(definition, (encoder = new RecordEncoder(definition)));
     const addresses =
       returnAddress === undefined ? [BigInt(address)] : [BigInt(address), BigInt(returnAddress)];
-    return { length: encoder.encodeValues(addresses, values), entry: encoder.bytes };
+    const length =
+      hit instanceof JumpHit
+        ? encoder.encodeSlot(addresses, hit.slot)
+        : encoder.encodeValues(addresses, hit.values);
+    return { length, entry: encoder.bytes };
   }
 }

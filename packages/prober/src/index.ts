@@ -1,5 +1,5 @@
 export { listProbeFunctions, type ProbeFunction } from './probe-functions.ts';
-export { ProberClient, type ProberClientOptions, ProberRefusal } from './prober-client.ts';
+export { ProberClient, type ProberClientOptions, ProberRefusal, ProberUnavailable } from './prober-client.ts';
 export { proberSocketPath } from './prober-place.ts';
 export type {
   Exchanges,

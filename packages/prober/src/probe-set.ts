@@ -4,9 +4,8 @@
  */
 import { eventMatcher } from '@usertrace/base';
 import { DefinitionRefusal, DefinitionSet, type ProbeDefinition } from '@usertrace/uprobes';
-import { Probe } from './probe.ts';
+import { Probe, type ProbeTerms } from './probe.ts';
 import type { ProberPeer } from './prober-peer.ts';
-import type { ProbeScope } from './protocol.ts';
 import type { SymbolFiles } from './symbol-files.ts';
 
 /** Who hears of changes. */
@@ -15,12 +14,6 @@ export interface ProbeSetListener {
   isBusy(probe: Probe): boolean;
   added(probe: Probe): void;
   removed(probe: Probe): void;
-}
-
-/** To whom probes belong that are being added. */
-export interface ProbeTerms {
-  readonly scope: ProbeScope;
-  readonly owner: ProberPeer | undefined;
 }
 
 export class ProbeSet {
@@ -122,8 +115,7 @@ export class ProbeSet {
   }
 
   #add(definition: ProbeDefinition): void {
-    const { scope, owner } = this.#terms;
-    const probe = new Probe(definition, this.#files.absolute(definition.path), scope, owner);
+    const probe = new Probe(definition, this.#files.absolute(definition.path), this.#terms);
     this.#byDefinition.set(definition, probe);
     this.#lastAdded = probe;
     this.#listener.added(probe);

@@ -1,7 +1,13 @@
 /** A Probe: one definition that is in force, whom it is for, and to whom it belongs. */
-import { definitionLine, type ProbeDefinition } from '@usertrace/uprobes';
+import { definitionLine, filterFields, HitFilter, type ProbeDefinition } from '@usertrace/uprobes';
 import type { ProberPeer } from './prober-peer.ts';
 import type { ProbeScope } from './protocol.ts';
+
+/** To whom a probe belongs that is being added, and whom it is for. */
+export interface ProbeTerms {
+  readonly scope: ProbeScope;
+  readonly owner: ProberPeer | undefined;
+}
 
 export class Probe {
   readonly definition: ProbeDefinition;
@@ -17,19 +23,40 @@ export class Probe {
   /** Hits that became events, and those that did not, of processes that have ended too. */
   hits = 0;
   misses = 0;
+  #traced: ProbeDefinition;
 
-  constructor(
-    definition: ProbeDefinition,
-    filePath: string,
-    scope: ProbeScope,
-    owner: ProberPeer | undefined,
-  ) {
+  constructor(definition: ProbeDefinition, filePath: string, { scope, owner }: ProbeTerms) {
     this.definition = definition;
+    this.#traced = definition;
     this.filePath = filePath;
     this.line = definitionLine(definition);
     this.scope = scope.kind;
     this.#pids = new Set(scope.kind === 'processes' ? scope.pids : []);
     this.owner = owner;
+  }
+
+  /** The definition as a tracer is given it: with the filter. */
+  get traced(): ProbeDefinition {
+    return this.#traced;
+  }
+
+  /** Which hits become events; all of them if undefined. */
+  get filter(): HitFilter | undefined {
+    return this.#traced.filter;
+  }
+
+  /**
+   * Wants only some hits. To be called before anybody traces for it.
+   *
+   * @param text as an event's `filter` file takes it, one character a byte
+   * @throws {FilterRefusal} as the kernel refuses it
+   */
+  filterBy(text: string): void {
+    // Hits do not tell their CPU.
+    const fields = filterFields(this.definition).filter(({ kind }) => kind !== 'cpu');
+    const filter = HitFilter.parse(text, fields);
+    if (filter === undefined) return;
+    this.#traced = { ...this.definition, filter };
   }
 
   /** The event that it feeds. */

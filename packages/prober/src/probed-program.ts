@@ -2,8 +2,9 @@
  * `ProbedProgram`: a process that probes are for, and its provider file, in which tools see the probes' events. Several probes may
  * feed one event. While a session wants an event, its probes are to be in the program.
  */
-import { probeFormatText } from '@usertrace/uprobes';
+import { type Hit, HitQueue, probeFormatText } from '@usertrace/uprobes';
 import { type ProbeProvider, ProviderFile, switchStanding } from '@usertrace/recording';
+import type { HitRecords } from './hit-records.ts';
 import type { Probe } from './probe.ts';
 import type { FoundProcess } from './process-scan.ts';
 import type { TracedTree } from './traced-tree.ts';
@@ -19,6 +20,15 @@ export interface ProbeCounts {
   refusal: string | undefined;
 }
 
+/** A hit on its way into the provider file. */
+interface NamedHit {
+  readonly index: number;
+  readonly probe: Probe;
+  readonly hit: Hit;
+  /** The thread's name, one character a byte; empty when nobody knows it. */
+  readonly comm: string;
+}
+
 interface ProgramEvent {
   /** Its number in the provider file. */
   readonly index: number;
@@ -32,9 +42,16 @@ export class ProbedProgram {
   tree: TracedTree | undefined;
   readonly #eventsByName = new Map<string, ProgramEvent>();
   readonly #countsByProbe = new Map<Probe, ProbeCounts>();
+  /** Hits of several lanes, which are written in the order of their times. */
+  readonly #hits = new HitQueue<NamedHit>((hit) => this.#write(hit));
+  readonly #records: HitRecords;
 
-  /** @param provider made for the process; whoever ends this ends it as well */
-  constructor(found: FoundProcess, provider: ProbeProvider) {
+  /**
+   * @param provider made for the process; whoever ends this ends it as well
+   * @param records makes the records of hits
+   */
+  constructor(found: FoundProcess, provider: ProbeProvider, records: HitRecords) {
+    this.#records = records;
     this.found = found;
     this.provider = provider;
   }
@@ -85,9 +102,37 @@ export class ProbedProgram {
     return event !== undefined && event.probes.has(probe) && this.provider.isOn(event.index);
   }
 
-  /** The number of a probe's event. */
-  eventIndex(probe: Probe): number | undefined {
-    return this.#eventsByName.get(probe.eventName)?.index;
+  /**
+   * Takes a hit, unless nobody listens. It is written by `release()`.
+   *
+   * @param comm the thread's name, one character a byte
+   */
+  take(probe: Probe, hit: Hit, comm: string): void {
+    const index = this.#eventsByName.get(probe.eventName)?.index;
+    const counts = this.#countsByProbe.get(probe);
+    if (index === undefined || counts === undefined || !this.provider.isOn(index)) return;
+    counts.hits++;
+    probe.hits++;
+    this.#hits.push({ index, probe, hit, comm }, hit.timeNs);
+  }
+
+  /**
+   * Writes hits that were taken.
+   *
+   * @param untilNs those up to this time, CLOCK_MONOTONIC; all without it
+   */
+  release(untilNs?: bigint): void {
+    this.#hits.release(untilNs);
+  }
+
+  #write({ index, probe, hit, comm }: NamedHit): void {
+    const { entry, length } = this.#records.encode(hit);
+    const record = new DataView(entry.buffer, entry.byteOffset, length);
+    // No filter names the CPU (Probe.filterBy).
+    if (length > 0 && probe.filter?.matches({ record, tid: hit.tid, comm, cpu: 0 }) === false) return;
+    if (comm !== '') this.provider.setThreadName(hit.tid, comm);
+    if (length > 0) this.provider.write(index, hit.tid, hit.timeNs, entry, length);
+    else this.provider.lose(1);
   }
 
   /**

@@ -36,6 +36,16 @@ export class ProberRefusal extends Error {
   }
 }
 
+/** There is no prober, or there is none any more; the message says why. */
+export class ProberUnavailable extends Error {
+  readonly code = 'ENOTCONN';
+
+  constructor(message: string) {
+    super(message);
+    this.name = 'ProberUnavailable';
+  }
+}
+
 /** How to connect. */
 export interface ProberClientOptions {
   /** Whether a prober is started when there is none. */
@@ -68,12 +78,20 @@ export class ProberClient {
    * Connects to the user's prober.
    *
    * @returns undefined when there is none and none may be started
-   * @throws {Error} when it cannot be started or reached
+   * @throws {ProberUnavailable} when it cannot be started or reached
    * @throws {ProberRefusal} EPROTO when it speaks another version
    */
   static async connect(options: ProberClientOptions & { mayStart: true }): Promise<ProberClient>;
   static async connect(options: ProberClientOptions): Promise<ProberClient | undefined>;
   static async connect(options: ProberClientOptions): Promise<ProberClient | undefined> {
+    try {
+      return await ProberClient.#connect(options);
+    } catch (error) {
+      throw error instanceof ProberRefusal ? error : new ProberUnavailable((error as Error).message);
+    }
+  }
+
+  static async #connect(options: ProberClientOptions): Promise<ProberClient | undefined> {
     const surroundings = options.surroundings ?? ownSurroundings();
     const path = proberSocketPath(surroundings);
     for (let attempt = 0; attempt < CONNECT_ATTEMPTS; attempt++) {
@@ -104,7 +122,7 @@ export class ProberClient {
    * Asks for something.
    *
    * @throws {ProberRefusal} when it is not done
-   * @throws {Error} when the prober is gone
+   * @throws {ProberUnavailable} when the prober is gone
    */
   request<Name extends RequestName>(
     name: Name,
@@ -134,7 +152,9 @@ class Connection {
     const over = new AbortController();
     this.over = over.signal;
     socket.once('close', () => {
-      const reason = new Error(`The prober has ended; what it said, if it crashed, is in ${logPath}`);
+      const reason = new ProberUnavailable(
+        `The prober has ended; what it said, if it crashed, is in ${logPath}`,
+      );
       for (const { reject } of this.#waitingById.values()) reject(reason);
       this.#waitingById.clear();
       over.abort(reason);

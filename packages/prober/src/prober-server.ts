@@ -115,12 +115,13 @@ export class ProberServer {
       this.#prober.peerCame(peer);
       return { version: PROTOCOL_VERSION, pid: process.pid };
     },
-    add: (peer, { definition, folder, scope, isKept }) =>
+    add: (peer, { definition, folder, scope, filter, isKept }) =>
       this.#prober.add(peer, {
         definition: checkedText(definition),
         folder: checkedFolder(folder),
         scope: checkedScope(scope),
         isKept,
+        ...(filter === undefined ? {} : { filter: checkedText(filter) }),
       }),
     remove: async (peer, { pattern }) => ({ removed: await this.#prober.remove(peer, checkedText(pattern)) }),
     execute: async (peer, { line, folder }) => {

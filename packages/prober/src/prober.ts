@@ -39,6 +39,7 @@ export interface AddRequest {
   readonly definition: string;
   readonly folder: string;
   readonly scope: ProbeScope;
+  readonly filter?: string;
   readonly isKept: boolean;
 }
 
@@ -56,6 +57,8 @@ export class Prober implements TreeListener, ProbeSetListener {
   /** Why processes cannot be probed, until when it is not tried again. */
   readonly #refusalsByPid = new Map<number, { readonly reason: string; readonly untilMs: number }>();
   readonly #records = new HitRecords();
+  /** What happened before is out of the lanes, but for threads that are just writing it. */
+  #drainedNs = 0n;
   #scannedAtMs = 0;
 
   /**
@@ -82,6 +85,7 @@ export class Prober implements TreeListener, ProbeSetListener {
   /** A client has gone: its probes are taken away. */
   async peerGone(peer: ProberPeer): Promise<void> {
     this.#peers.delete(peer);
+    this.#writeHits();
     this.#probes.drop(this.#probes.all.filter(({ owner }) => owner === peer));
     await this.sync();
   }
@@ -91,14 +95,16 @@ export class Prober implements TreeListener, ProbeSetListener {
    *
    * @returns their events
    * @throws {DefinitionRefusal} as the kernel refuses it
+   * @throws {FilterRefusal} as the kernel refuses the filter
    * @throws {ErrnoError} ESRCH or EPERM for a process that is named and cannot be traced
    */
   async add(
     peer: ProberPeer,
-    { definition, folder, scope, isKept }: AddRequest,
+    { definition, folder, scope, filter, isKept }: AddRequest,
   ): Promise<{ events: { group: string; event: string }[] }> {
     if (scope.kind === 'processes') scope.pids.forEach(mustBeReachable);
-    this.#lookForProcesses(true);
+    this.#lookForProcesses(scope.kind === 'all' ? 'all' : 'none');
+    if (scope.kind === 'processes') for (const pid of scope.pids) this.#scan.lookAt(pid);
     const terms = { scope, owner: isKept ? undefined : peer };
     const added: Probe[] = [];
     try {
@@ -107,6 +113,7 @@ export class Prober implements TreeListener, ProbeSetListener {
         for (const note of notes) peer.note(note);
         for (const command of commands) added.push(this.#probes.add(command, folder, terms));
       } else added.push(this.#probes.add(definition, folder, terms));
+      if (filter !== undefined) for (const probe of added) probe.filterBy(filter);
     } catch (error) {
       this.#probes.drop(added);
       throw error;
@@ -126,6 +133,7 @@ export class Prober implements TreeListener, ProbeSetListener {
    * @throws {ErrnoError} ENOENT when there is none, EBUSY when one is listened to
    */
   async remove(peer: ProberPeer, pattern: string): Promise<string[]> {
+    this.#writeHits();
     const removed = this.#probes.removeMatching(
       pattern,
       ({ owner }) => owner === undefined || owner === peer,
@@ -140,7 +148,7 @@ export class Prober implements TreeListener, ProbeSetListener {
    * @throws {DefinitionRefusal} as the kernel refuses it
    */
   async execute(peer: ProberPeer, line: string, folder: string): Promise<void> {
-    this.#lookForProcesses(true);
+    this.#lookForProcesses('all');
     this.#probes.execute(line, folder, peer);
     this.#assignAll();
     await this.sync();
@@ -186,21 +194,23 @@ export class Prober implements TreeListener, ProbeSetListener {
   async sync(): Promise<void> {
     this.#settle();
     await Promise.all([...this.#trees].map(({ settled }) => settled));
-    for (const tree of this.#trees) tree.drain();
+    this.#writeHits();
   }
 
   /** To be called some times a second: looks who listens, and which processes have come and gone. */
   turn(): void {
     if (performance.now() - this.#scannedAtMs >= SCAN_INTERVAL_MS && this.#probes.all.length > 0) {
-      this.#lookForProcesses(false);
+      this.#lookForProcesses(this.#probes.all.some(({ scope }) => scope === 'all') ? 'due' : 'none');
       this.#assignAll();
     }
     this.#settle();
+    this.#writeHits(this.#drainedNs);
     this.#providers.turn();
   }
 
   /** Takes all probes away, lets go of all programs, and removes all files. */
   async close(): Promise<void> {
+    this.#writeHits();
     this.#probes.drop(this.#probes.all);
     await this.sync();
     this.#providers.close();
@@ -252,23 +262,14 @@ export class Prober implements TreeListener, ProbeSetListener {
 
   ended(_: TracedTree, pid: number): void {
     this.#tracedByPid.delete(pid);
-    if (!this.#programsByPid.has(pid)) for (const probe of this.#probes.all) probe.exclude(pid);
+    if (!this.#programsByPid.has(pid)) this.#exclude(pid);
   }
 
   hit(tree: TracedTree, probe: Probe, hit: Hit): void {
     const program = this.#programsByPid.get(hit.tgid) ?? this.#adopt(tree, hit.tgid);
-    const index = program?.eventIndex(probe);
-    const counts = program?.counts(probe);
-    if (program === undefined || index === undefined || counts === undefined || !program.isOn(probe)) return;
-    counts.hits++;
-    probe.hits++;
-    const { provider } = program;
+    if (program === undefined) return;
     // A thread that has ended meanwhile has no name any more.
-    const comm = hit.comm === '' && hit.tid === hit.tgid ? program.found.comm : hit.comm;
-    if (comm !== '') provider.setThreadName(hit.tid, comm);
-    const { entry, length } = this.#records.encode(hit);
-    if (length > 0) provider.write(index, hit.tid, hit.timeNs, entry, length);
-    else provider.lose(1);
+    program.take(probe, hit, hit.comm === '' && hit.tid === hit.tgid ? program.found.comm : hit.comm);
   }
 
   refused(tree: TracedTree, reason: unknown): void {
@@ -321,10 +322,10 @@ export class Prober implements TreeListener, ProbeSetListener {
     return scope.kind === 'processes' ? scope.pids : this.#scan.processes.map(({ pid }) => pid);
   }
 
-  #lookForProcesses(isThorough: boolean): void {
+  #lookForProcesses(mappings: 'all' | 'due' | 'none'): void {
     this.#scannedAtMs = performance.now();
     const before = new Set(this.#scan.processes.map(({ pid }) => pid));
-    this.#scan.look(isThorough);
+    this.#scan.look(mappings);
     for (const { pid, parentPid } of this.#scan.processes)
       if (!before.has(pid)) this.#inherit(pid, parentPid);
     // What an ended process did last is in its lanes.
@@ -360,7 +361,7 @@ export class Prober implements TreeListener, ProbeSetListener {
     if (program === undefined) {
       const provider = this.#makeProvider(found);
       if (provider === undefined) return undefined;
-      program = new ProbedProgram(found, provider);
+      program = new ProbedProgram(found, provider, this.#records);
       this.#programsByPid.set(pid, program);
     }
     const isNew = program.probes.length === 0;
@@ -455,6 +456,18 @@ export class Prober implements TreeListener, ProbeSetListener {
     });
   }
 
+  /**
+   * A hit that was stored late is older than what came out of the lanes before: in turns, hits wait from one drain to the following.
+   *
+   * @param untilNs those up to this time, CLOCK_MONOTONIC; all without it
+   */
+  #writeHits(untilNs?: bigint): void {
+    const now = process.hrtime.bigint();
+    for (const tree of this.#trees) tree.drain();
+    for (const program of this.#programsByPid.values()) program.release(untilNs);
+    this.#drainedNs = now;
+  }
+
   #treeAround(pid: number): TracedTree | undefined {
     return [...this.#trees].find((tree) => tree.hasProcess(pid));
   }
@@ -471,8 +484,19 @@ export class Prober implements TreeListener, ProbeSetListener {
   #end(program: ProbedProgram): void {
     const { pid } = program.found;
     this.#programsByPid.delete(pid);
+    program.release();
     this.#providers.end(program.provider);
-    for (const probe of this.#probes.all) probe.exclude(pid);
+    this.#exclude(pid);
+  }
+
+  /** A process has ended. A probe that stays, for processes that were named, goes with the last of them. */
+  #exclude(pid: number): void {
+    for (const probe of this.#probes.all) {
+      if (!probe.pids.has(pid)) continue;
+      probe.exclude(pid);
+      const { scope, owner, pids } = probe;
+      if (scope === 'processes' && owner === undefined && pids.size === 0) this.#probes.drop([probe]);
+    }
   }
 }
 

@@ -1,7 +1,7 @@
 /**
  * `ProcessScan`: the processes of the machine that may be probed, and which files each has mapped as code. It remembers what it has
- * seen, because reading all mappings costs some 50 µs a process: those of a process are read when it is new, some times more while
- * it loads its libraries, and then every two seconds.
+ * seen, because reading mappings costs some 50 µs a process, and the thread that does it also serves hits: those of a process are
+ * read when it is new, some times more while it loads its libraries, and then every two seconds or later, few at a time.
  */
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { readMappings } from '@usertrace/uprobes';
@@ -11,6 +11,8 @@ const PROCESSES_MAX = 32_768;
 /** How often a new process is looked at in a row. */
 const EARLY_LOOKS = 5;
 const LATER_LOOK_MS = 2_000;
+/** Processes that are looked at again at once. */
+const LATER_LOOKS_AT_ONCE = 8;
 /** Fields of /proc/PID/stat behind the command's name (proc_pid_stat(5)). */
 const STAT = { state: 0, parent: 1, flags: 6, startTime: 19 } as const;
 /** A thread of the kernel. */
@@ -37,6 +39,7 @@ interface KnownProcess {
 export class ProcessScan {
   readonly #uid: number;
   readonly #byPid = new Map<number, KnownProcess>();
+  #laterLooksLeft = 0;
 
   /** @param uid whose processes; 0 for everybody's */
   constructor(uid: number) {
@@ -46,9 +49,10 @@ export class ProcessScan {
   /**
    * Looks which processes there are.
    *
-   * @param isThorough whether all their mappings are read anew
+   * @param mappings whose mappings are read: those of `all`, of those that are `due`, or of `none`
    */
-  look(isThorough: boolean): void {
+  look(mappings: 'all' | 'due' | 'none'): void {
+    this.#laterLooksLeft = LATER_LOOKS_AT_ONCE;
     const pids = runningPids();
     const present = new Set(pids);
     for (const pid of this.#byPid.keys()) if (!present.has(pid)) this.#byPid.delete(pid);
@@ -56,7 +60,7 @@ export class ProcessScan {
       if (pid === process.pid) continue;
       const found = this.#isOurs(pid) ? readProcess(pid) : undefined;
       if (found === undefined) this.#byPid.delete(pid);
-      else this.#note(found, isThorough);
+      else this.#note(found, mappings);
     }
   }
 
@@ -78,11 +82,11 @@ export class ProcessScan {
   /** Looks at one process now. */
   lookAt(pid: number): FoundProcess | undefined {
     const found = readProcess(pid);
-    if (found !== undefined) this.#note(found, true);
+    if (found !== undefined) this.#note(found, 'all');
     return found;
   }
 
-  #note(found: FoundProcess, isThorough: boolean): void {
+  #note(found: FoundProcess, mappings: 'all' | 'due' | 'none'): void {
     const now = performance.now();
     let known = this.#byPid.get(found.pid);
     if (known === undefined || known.found.startTicks !== found.startTicks) {
@@ -90,10 +94,17 @@ export class ProcessScan {
       this.#byPid.set(found.pid, known);
     }
     known.found = found;
-    if (!isThorough && known.looks >= EARLY_LOOKS && now - known.lookedAtMs < LATER_LOOK_MS) return;
+    if (mappings === 'none' || (mappings === 'due' && !this.#isDue(known, now))) return;
     known.looks++;
     known.lookedAtMs = now;
     known.files = codeFiles(found.pid);
+  }
+
+  #isDue({ looks, lookedAtMs }: KnownProcess, now: number): boolean {
+    if (looks < EARLY_LOOKS) return true;
+    if (now - lookedAtMs < LATER_LOOK_MS || this.#laterLooksLeft === 0) return false;
+    this.#laterLooksLeft--;
+    return true;
   }
 
   #isOurs(pid: number): boolean {

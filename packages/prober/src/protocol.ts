@@ -92,6 +92,8 @@ export interface Exchanges {
       /** Where relative paths of it begin. */
       readonly folder: string;
       readonly scope: ProbeScope;
+      /** Which hits are wanted, as an event's `filter` file takes it; all of them if left out. One character a byte. */
+      readonly filter?: string;
       /** Whether it stays when the client is gone. */
       readonly isKept: boolean;
     };

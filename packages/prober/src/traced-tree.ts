@@ -107,14 +107,12 @@ export class TracedTree {
 
   /** What a probe has become in a process; a return probe has several places. */
   places(probe: Probe, pid: number): readonly ProbeState[] {
-    return this.#tracer
-      .places()
-      .filter((state) => state.pid === pid && state.definition === probe.definition);
+    return this.#tracer.places().filter((state) => state.pid === pid && state.definition === probe.traced);
   }
 
   /** Hits of a probe that found no room, of all processes. */
   misses(probe: Probe): number {
-    return this.#tracer.misses(probe.definition);
+    return this.#tracer.misses(probe.traced);
   }
 
   /** Tells the hits of jumps up to now. */
@@ -165,7 +163,7 @@ export class TracedTree {
     for (const probe of probes) {
       if (this.#removalByProbe.has(probe)) continue;
       this.#removalByProbe.set(probe, undefined);
-      const remove = await this.#tracer.add(probe.definition, (hit) => this.#listener.hit(this, probe, hit));
+      const remove = await this.#tracer.add(probe.traced, (hit) => this.#listener.hit(this, probe, hit));
       this.#removalByProbe.set(probe, remove);
     }
   }

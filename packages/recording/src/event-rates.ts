@@ -101,8 +101,10 @@ export class EventRates {
 
   #add(provider: AttachedProvider, { counts, lost }: LaneCounter): void {
     const { pid, comm } = provider.file.opened;
+    const withdrawn = provider.file.withdrawnEvents();
     for (const { index, system, name } of provider.events) {
       if (provider.rules.writtenIds[index] !== COUNTED) continue;
+      if (counts[index] === 0 && withdrawn.has(index)) continue;
       const key = `${pid} ${system} ${name}`;
       const count = this.#counts.get(key) ?? { pid, comm, event: name, count: 0 };
       count.count += counts[index] as number;

@@ -10,7 +10,13 @@ import {
   SUB_BUFFER_HEADER_SIZE,
   SUB_BUFFER_SIZE,
 } from '@usertrace/abi';
-import { EntryView, eventPrinter, type EventPrinter, parseEventFormat } from '@usertrace/formats';
+import {
+  EntryView,
+  eventPrinter,
+  type EventPrinter,
+  parseEventFormat,
+  probePrinter,
+} from '@usertrace/formats';
 import type { RuntimeSurroundings } from '@usertrace/linux';
 import type { AttachedProvider } from './attached-provider.ts';
 import { EventCatalog } from './event-catalog.ts';
@@ -34,7 +40,7 @@ export interface LiveEvent {
   readonly name: string;
   /** Common fields and fields. */
   readonly entry: Uint8Array;
-  /** Makes its own text, one character a byte. */
+  /** Makes its own text, one character a byte: of a probe as the kernel's `trace` has it, else by its print format. */
   readonly text: () => string;
   /** Events of its lane that were lost before it; `unknown` when they were not counted. */
   readonly lostBefore: number | 'unknown';
@@ -68,7 +74,11 @@ export class LiveEvents {
     const catalog = new EventCatalog(({ system, text }) => {
       const format = parseEventFormat(system, text);
       if (format !== undefined)
-        this.#eventsById.set(format.id, { system, name: format.name, print: eventPrinter(format) });
+        this.#eventsById.set(format.id, {
+          system,
+          name: format.name,
+          print: probePrinter(format) ?? eventPrinter(format),
+        });
     });
     this.#providers = new ProviderSet({
       ...options,

@@ -1,11 +1,12 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, readdirSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { COMMON_FIELDS_FORMAT } from '@usertrace/abi';
+import { COMMON_FIELDS_FORMAT, PROVIDER_OFFSET } from '@usertrace/abi';
 import { eventMatcher } from '@usertrace/base';
 import { nodeFiles, reportJson, reportText, TraceDatFile } from '@usertrace/formats';
 import { startTicksOf } from '@usertrace/linux';
+import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { EventRates } from './event-rates.ts';
 import { dumpLanes } from './lane-dump.ts';
@@ -18,6 +19,8 @@ import { makeFolder, removeFolder, surroundingsOf } from './provider.sim.ts';
 import { Recording, type RecordingOptions } from './recording.ts';
 
 const UID = process.getuid?.() ?? 0;
+const SEED = Number(process.env['USERTRACE_SEED'] ?? Date.now() % 2 ** 31);
+const RUNS = Number(process.env['USERTRACE_RUNS'] ?? 100);
 const PAGES = 16;
 /** A process that surely runs, and is not this one. */
 const OTHER: ProbedProcess = { pid: process.ppid, startTicks: startTicksOf(process.ppid), comm: 'probed' };
@@ -202,6 +205,19 @@ describe('ProbeProvider', () => {
     expect(recording.totals).toMatchObject({ events: written, lost: 3000 - written });
   });
 
+  it('refuses an event that would make its file unreadable', () => {
+    const provider = providers.create(OTHER);
+    const { formatText } = event('open');
+    for (const system of ['no/system', 'x\ny']) {
+      expect(() => provider.add({ system, formatText })).toThrow(/Cannot add the event/);
+    }
+    const tooLong = (id: number): string =>
+      formatText(id).replace('size:4;\tsigned:1', 'size:9000;\tsigned:1');
+    expect(() => provider.add({ system: 'probes', formatText: tooLong })).toThrow(/too long/);
+    provider.add(event('close'));
+    expect(listedNames()).toEqual(['close']);
+  });
+
   it('is counted by top', () => {
     const provider = providers.create(OTHER);
     const open = provider.add(event('open'));
@@ -215,7 +231,49 @@ describe('ProbeProvider', () => {
     for (let number = 0; number < 100; number++) hit(provider, open, 7 + (number % 5), number);
     rates.turn();
     expect(rates.take().rates).toEqual([{ pid: OTHER.pid, comm: 'probed', event: 'open', count: 100 }]);
+    provider.withdraw(open);
+    rates.turn();
+    expect(rates.take().rates).toEqual([]);
     rates.stop();
+  });
+});
+
+describe('a file of a prober', () => {
+  it(`is read or refused, whatever stands in it (USERTRACE_SEED=${SEED})`, async () => {
+    const provider = providers.create(OTHER);
+    const open = provider.add(event('open'));
+    for (let number = 0; number < 500; number++) hit(provider, open, 7 + (number % 3), number);
+    provider.setThreadName(7, 'seven');
+    const good = readFileSync(provider.path);
+    const places = fc.oneof(
+      fc.nat(127),
+      fc.integer({ min: PROVIDER_OFFSET.words, max: PROVIDER_OFFSET.words + 8 }),
+      fc.integer({ min: PROVIDER_OFFSET.threadNames, max: PROVIDER_OFFSET.events + 600 }),
+      fc.integer({ min: PROVIDER_OFFSET.lane, max: good.length - 1 }),
+    );
+    const damage = fc.array(fc.tuple(places, fc.nat(255)), { minLength: 1, maxLength: 6 });
+    await fc.assert(
+      fc.asyncProperty(damage, async (bytes) => {
+        const path = join(outputs, `${OTHER.pid}-0-1`);
+        const damaged = Buffer.from(good);
+        for (const [at, byte] of bytes) damaged[at] = byte;
+        writeFileSync(path, damaged);
+        try {
+          const file = ProviderFile.open(path, UID);
+          try {
+            file.threadNames();
+            file.withdrawnEvents();
+            const { events } = await dumpLanes([file], output, 'test');
+            expect(events).toBeLessThanOrEqual(500);
+          } finally {
+            file.close();
+          }
+        } catch (error) {
+          expect((error as Error).message).toMatch(/^Cannot /);
+        }
+      }),
+      { seed: SEED, numRuns: Math.min(RUNS, 1000) },
+    );
   });
 });
 

@@ -23,6 +23,7 @@ import {
   THREAD_NAME,
   THREAD_NAME_SIZE,
   THREAD_NAMES_MAX,
+  WITHDRAWN_BYTE,
 } from '@usertrace/abi';
 import { ErrnoError, type ErrnoName, isErrnoName } from '@usertrace/base';
 import { isByteLocked, isProcessRunning, parseProviderFileName } from '@usertrace/linux';
@@ -188,6 +189,14 @@ export class ProviderFile {
     return words;
   }
 
+  /** The numbers of events that a prober has taken away for the time being. */
+  withdrawnEvents(): ReadonlySet<number> {
+    if (!this.isProbers) return new Set();
+    const words = this.words(this.#events.length);
+    const withdrawn = this.#events.filter(({ index }) => isWithdrawn(words[index] as number));
+    return new Set(withdrawn.map(({ index }) => index));
+  }
+
   /** The slots of all sessions, one behind the other. */
   sessionSlots(): Buffer {
     return this.bytes(PROVIDER_OFFSET.sessions, SESSIONS_MAX * SESSION_SLOT_SIZE);
@@ -300,6 +309,10 @@ export class ProviderFile {
     }
     return header;
   }
+}
+
+function isWithdrawn(word: number): boolean {
+  return ((word >>> (8 * WITHDRAWN_BYTE)) & 0xff) !== 0;
 }
 
 function isTask(id: number): boolean {

@@ -2,7 +2,7 @@
  * Processes that have provider files, as tools show them: one for all threads of a process. Files are opened for the
  * answer and closed after it; nothing is kept.
  */
-import { eventIdentity, PROVIDER_LOCK, type ProviderEvent, WITHDRAWN_BYTE } from '@usertrace/abi';
+import { eventIdentity, PROVIDER_LOCK, type ProviderEvent } from '@usertrace/abi';
 import { ErrnoError } from '@usertrace/base';
 import { type RuntimeSurroundings, tryLockByte } from '@usertrace/linux';
 import { type ProviderAccess, ProviderFile } from './provider-file.ts';
@@ -94,12 +94,12 @@ export function eventsOf(process: ProviderProcess): ProcessEvent[] {
   for (const file of process.files) {
     const events = file.events();
     const words = file.words(events.length);
+    const withdrawn = file.withdrawnEvents();
     for (const event of events) {
-      const word = words[event.index] as number;
-      if (file.isProbers && ((word >>> (8 * WITHDRAWN_BYTE)) & 0xff) !== 0) continue;
+      if (withdrawn.has(event.index)) continue;
       const identity = eventIdentity(event);
       const known = found.get(identity) ?? { event, word: 0, files: [] };
-      known.word |= word;
+      known.word |= words[event.index] as number;
       known.files.push(file);
       found.set(identity, known);
     }

@@ -32,6 +32,8 @@ export class ProcessEngine {
   #wantedEvents: number;
   #hasEnded = false;
   readonly #endWaiters = new Waiters();
+  /** More threads are being attached to: it has not ended though none is left. Only the one who seizes them changes this. */
+  isSeizing = false;
 
   constructor(utrace: Utrace, tgid: number, callbacks: Callbacks, options: ProcessOptions) {
     this.#utrace = utrace;
@@ -74,10 +76,12 @@ export class ProcessEngine {
    * @returns undefined when it was before, or the task is gone
    */
   attachTo(task: Task): Engine | undefined {
-    if (this.#engines.has(task) || task.state === 'gone') return undefined;
+    if (this.#engines.has(task) || isGone(task)) return undefined;
     const engine = task.attach(this.#callbacks, this.events);
     this.#engines.set(task, engine);
-    return engine;
+    // It was to be interrupted for the events, and that found that it is not there.
+    if (isGone(task)) this.taskGone(task);
+    return this.#engines.get(task);
   }
 
   /**
@@ -158,7 +162,7 @@ export class ProcessEngine {
     engine.unref();
     if (this.#former.size >= MAX_FORMER) this.#former.clear();
     this.#former.add(task.tgid);
-    if (this.#engines.size === 0) this.#end();
+    if (this.#engines.size === 0 && !this.isSeizing) this.#end();
   }
 
   #end(): void {
@@ -184,6 +188,10 @@ export class ProcessEngine {
     if (this.#hasEnded || this.#engines.size === 0)
       throw new ErrnoError('ESRCH', `Cannot ${doing}: process ${this.tgid} has ended or was detached from`);
   }
+}
+
+function isGone({ state }: Task): boolean {
+  return state === 'gone';
 }
 
 /** One thread of many that is dead or dying is no failure of all. */

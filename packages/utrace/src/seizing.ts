@@ -38,6 +38,7 @@ export function seizeThreads(
   isThere: () => boolean,
 ): void {
   const seized = new Set<number>();
+  group.isSeizing = true;
   const ended = new ErrnoError('ESRCH', `Cannot attach to process ${group.tgid}: it has ended`);
   try {
     for (let scan = 0; scan < MAX_SCANS; scan++) {
@@ -50,8 +51,10 @@ export function seizeThreads(
       if (!isThere()) throw ended;
       if (foundCount === 0) break;
     }
-    if (seized.size === 0) throw ended;
+    group.isSeizing = false;
+    if (group.engines.size === 0) throw ended;
   } catch (error) {
+    group.isSeizing = false;
     void group.detach();
     throw error;
   }

@@ -15,8 +15,10 @@ import {
   Utrace,
   type Verdict,
 } from './index.ts';
-import type { Clock, Deferred } from './port.ts';
-import { PROGRAM_SIGNALS, SimKernel, type SimThread } from './kernel.sim.ts';
+import { SimClock } from './clock.sim.ts';
+import { SimKernel } from './kernel.sim.ts';
+import { SignalLedger } from './signal-ledger.sim.ts';
+import { PROGRAM_SIGNALS, type SimThread } from './threads.sim.ts';
 
 /** What can happen. */
 export const OP_NAMES = [
@@ -50,31 +52,6 @@ const SETTLE_ROUNDS = 2_000;
 const ACTIONS = Object.values(Action);
 const WISHES = ['call', 'call', 'call', 'fork', 'thread', 'exec', 'exit', 'exit-group'] as const;
 
-/** Time that passes when told. */
-class SimClock implements Clock {
-  #nowMs = 0;
-  readonly #waiting = new Set<{ dueMs: number; work: () => void }>();
-
-  after(delayMs: number, work: () => void): Deferred {
-    const waiting = { dueMs: this.#nowMs + delayMs, work };
-    this.#waiting.add(waiting);
-    return { cancel: () => this.#waiting.delete(waiting) };
-  }
-
-  pass(durationMs: number): void {
-    this.#nowMs += durationMs;
-    for (const waiting of this.#waiting) {
-      if (waiting.dueMs > this.#nowMs) continue;
-      this.#waiting.delete(waiting);
-      waiting.work();
-    }
-  }
-
-  get waitingCount(): number {
-    return this.#waiting.size;
-  }
-}
-
 /** What is known of an engine from outside. */
 interface Seen {
   readonly engine: Engine;
@@ -91,7 +68,7 @@ export class Simulation {
   readonly utrace: Utrace;
   readonly #seen = new Map<Engine, Seen>();
   readonly #answers: ((verdict: Verdict) => void)[] = [];
-  readonly #ignored = new Map<SimThread, number[]>();
+  readonly #signals = new SignalLedger();
   readonly #groups: ProcessEngine[] = [];
   #isTearingDown = false;
   #random = 1;
@@ -183,6 +160,9 @@ export class Simulation {
         'an engine is released once, with its last reference',
       );
     }
+    for (const group of this.#groups)
+      for (const { attachment, task } of group.engines.values())
+        assert(attachment === 'attached' || task.isReporting, 'a group has engines that are attached');
     assert(this.kernel.untoldStopsEnded === 0, 'a task goes on from a stop that was told');
     assert(this.kernel.brokenGroupStops === 0, 'a group stop lasts until SIGCONT');
     for (const task of this.utrace.tasks) {
@@ -284,33 +264,7 @@ export class Simulation {
       : (WISHES[second % WISHES.length] ?? 'call');
     if ((wish === 'fork' || wish === 'thread') && this.kernel.threadsByTid.size >= MAX_THREADS) wish = 'call';
     this.kernel.step(thread, wish, third);
-    this.#checkSignals(thread);
-  }
-
-  /** What was delivered is what was sent, once and in order, without what an engine ignored. */
-  #checkSignals(thread: SimThread): void {
-    const ignored = this.#ignored.get(thread) ?? [];
-    let at = 0;
-    for (const signal of thread.received) {
-      while (
-        at < thread.sent.length &&
-        thread.sent[at] !== signal &&
-        ignored.includes(thread.sent[at] as number)
-      )
-        at += 1;
-      assert(
-        thread.sent[at] === signal,
-        `signal ${signal} was not sent so: ${thread.sent.join()} came as ${thread.received.join()}`,
-      );
-      at += 1;
-    }
-    if (ignored.length > 0 || thread.state === 'zombie' || thread.isKilled || thread.isExiting) return;
-    const isDelivering = thread.delivering !== 0 && thread.delivering !== SIGNAL.STOP;
-    const queued = thread.pending.filter((signal) => signal !== SIGNAL.STOP).length;
-    assert(
-      thread.received.length + queued + (isDelivering ? 1 : 0) === thread.sent.length,
-      `signals were lost: sent ${thread.sent.join()}, got ${thread.received.join()}`,
-    );
+    this.#signals.check(thread);
   }
 
   #wait(choice: number): boolean {
@@ -318,7 +272,7 @@ export class Simulation {
     if (found === undefined) return false;
     this.utrace.handle(found.tid, found.status);
     this.utrace.takeYield();
-    for (const thread of this.kernel.threadsByTid.values()) this.#checkSignals(thread);
+    for (const thread of this.kernel.threadsByTid.values()) this.#signals.check(thread);
     return true;
   }
 
@@ -410,7 +364,7 @@ export class Simulation {
         const verdict = called(engine, Event.SIGNAL);
         if (typeof verdict !== 'number' || this.#nextRandom() % 4 !== 0) return verdict;
         const thread = this.kernel.threadsByTid.get(engine.task.tid) as SimThread;
-        this.#ignored.set(thread, [...(this.#ignored.get(thread) ?? []), signal]);
+        this.#signals.ignore(thread, signal);
         return verdict | SignalAction.IGNORE;
       },
       clone: (engine, child) => {

@@ -1,7 +1,8 @@
 /** Rules of Utrace that need a certain order of what happens, over the simulated kernel. */
 import { expect, it } from 'vitest';
 import { Action, Event, Utrace } from './index.ts';
-import { SimKernel, type SimThread } from './kernel.sim.ts';
+import { SimKernel } from './kernel.sim.ts';
+import type { SimThread } from './threads.sim.ts';
 
 const CLOCK = { after: () => ({ cancel: () => undefined }) };
 

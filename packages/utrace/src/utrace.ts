@@ -6,6 +6,7 @@ import { isStopStatus, PTRACE_EVENT, stopEvent, type TaskEnd, taskEnd } from '@u
 import { ErrnoError } from '@usertrace/base';
 import type { LaunchOptions, StopListener } from '@usertrace/linux';
 import { Event } from './actions.ts';
+import { untilOnlyDead } from './closing.ts';
 import { Departures } from './departures.ts';
 import type { Callbacks, Engine } from './engine.ts';
 import { Newborns } from './newborns.ts';
@@ -18,8 +19,6 @@ import type { TaskHost } from './task-host.ts';
 import { TaskTable } from './task-table.ts';
 import { optionsFor } from './trace-options.ts';
 
-const CLOSE_DEADLINE_MS = 5_000;
-const CLOSE_LOOK_MS = 25;
 const DEFAULT_DEADLINE_MS = 1_000;
 
 /** How to trace. */
@@ -125,8 +124,9 @@ export class Utrace implements StopListener, TaskHost {
     const handle = this.port.openProcess(pid);
     try {
       const group = new ProcessEngine(this, pid, callbacks, options);
-      seizeThreads(this.port, this.#tasks, group, () => handle.isThere());
+      // Threads may end while others are seized.
       this.#processes.add(group);
+      seizeThreads(this.port, this.#tasks, group, () => handle.isThere());
       return group;
     } finally {
       handle.close();
@@ -182,9 +182,8 @@ export class Utrace implements StopListener, TaskHost {
       task.interrupt();
       task.settle();
     }
-    await this.#untilOnlyDead();
+    const stuck = await untilOnlyDead(this.port, this.#clock, this.#tasks);
     this.port.buryChildren(() => false);
-    const stuck = [...this.tasks].filter((task) => !this.#isDead(task));
     // Dead leaders have to be waited for when their last thread has ended; their parents would be told of nothing otherwise.
     if (stuck.length === 0 && this.#tasks.size > 0) {
       this.port.linger(() => [...this.tasks].map(({ tid }) => tid));
@@ -201,24 +200,6 @@ export class Utrace implements StopListener, TaskHost {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
-  }
-
-  /** Resolves when all tasks are let go or dead, or the deadline is over. */
-  async #untilOnlyDead(): Promise<void> {
-    for (let waitedMs = 0; waitedMs < CLOSE_DEADLINE_MS; waitedMs += CLOSE_LOOK_MS) {
-      await new Promise<void>((resolve) => {
-        const pause = this.#clock.after(CLOSE_LOOK_MS, resolve);
-        void this.untilEmpty().then(() => {
-          pause.cancel();
-          resolve();
-        });
-      });
-      if ([...this.tasks].every((task) => this.#isDead(task))) return;
-    }
-  }
-
-  #isDead(task: Task): boolean {
-    return this.port.status(task.tid)?.state === 'Z';
   }
 
   handle(tid: number, status: number): void {

@@ -12,12 +12,11 @@ export {
   SYSTEM_CALL_OPERATION,
   SystemCallStop,
 } from './system-call-stop.ts';
+export { type NameSet, nameSets } from './argument-names.ts';
+export { argumentTexts, escapedText, type MemoryReader } from './argument-texts.ts';
 export {
   type ArgumentKind,
-  argumentTexts,
-  escapedText,
   MAX_SYSTEM_CALL,
-  type MemoryReader,
   type SystemCall,
   systemCall,
   systemCallByName,

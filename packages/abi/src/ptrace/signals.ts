@@ -21,6 +21,7 @@ const SIGRTMIN = 32;
 
 /** The signals that this project's code names. */
 export const SIGNAL = {
+  ILL: 4,
   TRAP: 5,
   KILL: 9,
   CHLD: 17,

@@ -1,6 +1,12 @@
 /** `usertrace list`: the events of running processes, and those of a running server. */
 
-import { eventIdentity, KERNEL_ENABLE_BIT, SESSION_COUNT_MASK, STANDING_SESSION } from '@usertrace/abi';
+import {
+  eventIdentity,
+  KERNEL_ENABLE_BIT,
+  PROVIDER_SYSTEM,
+  SESSION_COUNT_MASK,
+  STANDING_SESSION,
+} from '@usertrace/abi';
 import {
   eventsOf,
   findProcesses,
@@ -141,20 +147,25 @@ function eventTable(events: readonly ServedEvent[]): string {
 
 function processTable(events: readonly ProviderListing[]): string {
   const colours = coloursFor(process.stdout);
-  const width = Math.max(0, ...events.map(({ event }) => event.length));
+  const width = Math.max(0, ...events.map((event) => shortName(event).length));
   let text = '';
   let lastPid: number | undefined;
   for (const listing of events) {
-    const { pid, comm, threads, listeners, event } = listing;
+    const { pid, comm, threads, listeners } = listing;
     if (pid !== lastPid) {
       text += `${colours.bold(`${comm} ${pid}`)}${threads > 1 ? `, ${threads} threads` : ''}\n`;
     }
     lastPid = pid;
     const who =
       listeners.length === 0 ? '' : `  ${colours.green(`(${listeners.map(listenerText).join(', ')})`)}`;
-    text += `  ${`${event.padEnd(width)}  ${stateText(listing)}${who}  ${fieldsText(listing)}`.trimEnd()}\n`;
+    text += `  ${`${shortName(listing).padEnd(width)}  ${stateText(listing)}${who}  ${fieldsText(listing)}`.trimEnd()}\n`;
   }
   return text;
+}
+
+/** Tracepoints are all of one system; probes have groups. */
+function shortName({ system, event }: ProviderListing): string {
+  return system === PROVIDER_SYSTEM ? event : `${system}:${event}`;
 }
 
 function listenerText(listener: string): string {

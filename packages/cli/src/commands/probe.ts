@@ -6,6 +6,7 @@ import { EXIT, Failure } from '../failure.ts';
 import { anyEventMatcher } from '../pattern.ts';
 import { definitionFailure } from '../probes/definition-failure.ts';
 import { loadDemangler } from '../probes/demangler.ts';
+import { filterOf } from '../probes/run-probes.ts';
 import { obstacleText } from '../probes/obstacle-texts.ts';
 import { counted } from '../recording/quantities.ts';
 
@@ -17,14 +18,14 @@ import { counted } from '../recording/quantities.ts';
  */
 export async function addProbes(
   definitions: readonly string[],
-  { pid }: { readonly pid?: readonly number[] },
+  { pid, filter }: { readonly pid?: readonly number[]; readonly filter?: string },
 ): Promise<void> {
   const scope: ProbeScope = pid === undefined ? { kind: 'all' } : { kind: 'processes', pids: pid };
   const client = await ProberClient.connect({ mayStart: true, note: say });
   try {
     for (const text of definitions) {
       const definition = Buffer.from(text).toString('latin1');
-      const body = { definition, folder: process.cwd(), scope, isKept: true };
+      const body = { definition, folder: process.cwd(), scope, isKept: true, ...filterOf(filter) };
       const { events } = await client.request('add', body);
       for (const { group, event } of events) process.stdout.write(`${group}:${event}\n`);
     }

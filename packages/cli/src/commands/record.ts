@@ -1,5 +1,6 @@
 /** `usertrace record`: events of programs into a file, live, without a server. */
 
+import { existsSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Recording, type RecordingTotals } from '@usertrace/recording';
 import { EXIT, Failure } from '../failure.ts';
@@ -24,6 +25,8 @@ const QUIET_MS = 200;
 /** What `usertrace record` was asked for. */
 export interface RecordOptions {
   readonly event: readonly string[];
+  /** Which hits of the probes among them are wanted. */
+  readonly filter?: string;
   readonly pid?: readonly number[];
   readonly output: string;
   readonly durationMs?: number;
@@ -63,6 +66,7 @@ export async function record(command: readonly string[], options: RecordOptions)
   const line = new StatusLine(process.stderr, options.quiet !== true);
   const probes = await RunProbes.add({
     ...choice,
+    filter: options.filter,
     scope: scopeOf(command, options.pid),
     say: (text) => line.say(`usertrace: ${text}`),
   });
@@ -95,7 +99,8 @@ async function recordEvents(
   const recording = begin(() => {
     const isOurs = (pid: number, tid: number): boolean =>
       command.length > 0
-        ? followed?.isDescendant(pid) === true || (tid === 0 && isProbesAlone)
+        ? followed?.isDescendant(pid) === true ||
+          (tid === 0 && (isProbesAlone || !existsSync(`/proc/${pid}`)))
         : (options.pid?.includes(pid) ?? true);
     return new Recording({
       path: options.output,
@@ -117,7 +122,7 @@ async function recordEvents(
   try {
     if (command.length > 0) {
       const environment = { [ENABLE_VARIABLE]: startPatterns(options.event) };
-      followed = new FollowedCommand(command, environment, probes && ((body) => probes.launch(body)));
+      followed = new FollowedCommand(command, environment, probes);
       await followed.started;
       void followed.ended.then(() => stop.abort());
     } else if (probes !== undefined) {

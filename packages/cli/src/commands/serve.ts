@@ -2,6 +2,7 @@
 
 import { Failure } from '../failure.ts';
 import { defaultMount, prepareMount, SURROUNDINGS } from '../tree/find.ts';
+import type { EngineEvents } from '../serve/engine-events.ts';
 import { resolve } from 'node:path';
 
 /** What `usertrace serve` was asked for. */
@@ -26,16 +27,16 @@ export async function serve(options: ServeOptions): Promise<void> {
   if (options.mount === '') throw new Failure('--mount is empty; name a folder');
   const mount = resolve(options.mount ?? defaultMount(SURROUNDINGS));
   prepareMount(mount, options.mount === undefined && SURROUNDINGS.uid !== 0);
-  const warn = (text: string): void => void process.stderr.write(`usertrace: ${text}\n`);
   const probes = new ServedProbes(warn);
-  const { EngineEvents } = await import('../serve/engine-events.ts');
-  let events: InstanceType<typeof EngineEvents> | undefined;
+  // Most servers trace nobody.
+  const engines = options.follow === undefined ? undefined : await import('../serve/engine-events.ts');
+  let events: EngineEvents | undefined;
   const server = await startServer({
     mount,
     probes,
-    ...(options.follow === undefined
+    ...(engines === undefined
       ? {}
-      : { taskEvents: (arrived: () => void) => (events = new EngineEvents(arrived, warn)) }),
+      : { taskEvents: (arrived: () => void) => (events = new engines.EngineEvents(arrived, warn)) }),
     ...(options.mode === undefined ? {} : { mode: options.mode }),
     ...(options.maxEvents === undefined ? {} : { maxEvents: options.maxEvents }),
   });
@@ -45,4 +46,8 @@ export async function serve(options: ServeOptions): Promise<void> {
   await server.stopped;
   await events?.close();
   await probes.close();
+}
+
+function warn(text: string): void {
+  process.stderr.write(`usertrace: ${text}\n`);
 }

@@ -27,6 +27,8 @@ const CLEAR_SCREEN = '\u001B[H\u001B[J';
 /** What `usertrace top` was asked for. */
 export interface TopOptions {
   readonly event: readonly string[];
+  /** Which hits of the probes among them are wanted. */
+  readonly filter?: string;
   readonly pid?: readonly number[];
   readonly intervalMs: number;
   /** Print one interval and end. */
@@ -41,6 +43,7 @@ export async function top(options: TopOptions): Promise<void> {
   const probes = await RunProbes.add({
     definitions,
     patterns,
+    filter: options.filter,
     scope: scopeOf([], options.pid),
     say: (text) => process.stderr.write(`usertrace: ${text}\n`),
   });

@@ -1,12 +1,12 @@
 /** `usertrace trace -e`: events of processes as they come, in the layout of `trace`. Needs no server. */
 
+import { existsSync } from 'node:fs';
 import { PROVIDER_FIRST_EVENT_ID } from '@usertrace/abi';
 import { Cpu, Nanoseconds } from '@usertrace/base';
 import { type LiveEvent, LiveEvents } from '@usertrace/recording';
 import { ClockText, TraceText } from '@usertrace/ring';
 import { anyEventMatcher } from '../pattern.ts';
 import { splitEventOptions } from '../probes/event-choice.ts';
-import { kernelProbeText } from '../probes/kernel-text.ts';
 import { RunProbes, scopeOf, syncProbes } from '../probes/run-probes.ts';
 import { FollowedCommand } from '../recording/followed-command.ts';
 import { endOfCommand, TurnLoop } from '../recording/turns.ts';
@@ -24,6 +24,8 @@ const OPTIONS = { irqInfo: true, recordTgid: false, contextInfo: true, annotate:
 /** What `usertrace trace -e` was asked for. */
 export interface TraceEventsOptions {
   readonly event: readonly string[];
+  /** Which hits of the probes among them are wanted. */
+  readonly filter?: string;
   readonly pid?: readonly number[];
   /** End after so many. */
   readonly count?: number;
@@ -39,7 +41,13 @@ export async function traceEvents(command: readonly string[], options: TraceEven
   const { patterns, definitions } = splitEventOptions(options.event);
   anyEventMatcher(patterns);
   if (command[0] !== undefined) checkCommand(command[0], process.env['PATH'] ?? '');
-  const probes = await RunProbes.add({ definitions, patterns, scope: scopeOf(command, options.pid), say });
+  const probes = await RunProbes.add({
+    definitions,
+    patterns,
+    scope: scopeOf(command, options.pid),
+    filter: options.filter,
+    say,
+  });
   try {
     const event = [...patterns, ...(probes?.events ?? [])];
     return await follow(command, { ...options, event }, { probes, isProbesAlone: patterns.length === 0 });
@@ -63,7 +71,8 @@ async function follow(
     mode: 'overwrite',
     wantsProcess: (pid, tid) =>
       command.length > 0
-        ? followed?.isDescendant(pid) === true || (tid === 0 && isProbesAlone)
+        ? followed?.isDescendant(pid) === true ||
+          (tid === 0 && (isProbesAlone || !existsSync(`/proc/${pid}`)))
         : (options.pid?.includes(pid) ?? true),
     onNews: loop.wake,
     warn: say,
@@ -74,7 +83,7 @@ async function follow(
     live.turn();
     if (command.length > 0) {
       const environment = { USERTRACE_ENABLE: options.event.join(',') };
-      followed = new FollowedCommand(command, environment, probes && ((body) => probes.launch(body)));
+      followed = new FollowedCommand(command, environment, probes);
       await followed.started;
       void followed.ended.then(() => stop.abort());
     } else await probes?.sync();
@@ -123,7 +132,7 @@ class EventPrinter {
 
   #lines({ lane, timestamp, tid, comm, name, text, lostBefore }: LiveEvent): string {
     this.#comm = comm;
-    const own = kernelProbeText(text());
+    const own = text();
     this.#text = `${name}: ${own.endsWith('\n') ? own : `${own}\n`}`;
     // The kernel says no number where there was no room for it.
     const lost = lostBefore === 'unknown' ? `CPU:${lane} [LOST EVENTS]\n` : '';

@@ -14,6 +14,12 @@ ARGUMENT is %REGISTER, $stack, $stackN, $retval, $comm, @ADDRESS, +OFFSET(ARGUME
 TYPE is u8 to u64, s8 to s64, x8 to x64, char, string, bN@B/S, or one of these with [COUNT].
 `;
 
+/** The option of all commands that take definitions. */
+export const FILTER_OPTION = [
+  '--filter <expression>',
+  'only hits of the definitions for which this is true, such as `id == 7 && path ~ "/tmp/*"`',
+] as const;
+
 /** Adds `probe` and its subcommands to the program. */
 export function addProbeCommands(program: Command): void {
   const probe = program
@@ -46,6 +52,7 @@ function addAdd(probe: Command): void {
       'only in this process and the children it will have; may be given again (default: all that map the file)',
       collectNumber,
     )
+    .option(...FILTER_OPTION)
     .addHelpText(
       'after',
       `${examples(

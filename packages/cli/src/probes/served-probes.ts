@@ -6,7 +6,7 @@
 
 import { COMMON_FIELDS_SIZE } from '@usertrace/abi';
 import { type ErrnoName, isErrnoName, Tid } from '@usertrace/base';
-import { EntryView, eventPrinter, parseEventFormat } from '@usertrace/formats';
+import { EntryView, probePrinter, parseEventFormat } from '@usertrace/formats';
 import { type ProbeListing, ProberClient, ProberRefusal, proberSocketPath } from '@usertrace/prober';
 import { LiveEvents, OWN_SURROUNDINGS } from '@usertrace/recording';
 import type {
@@ -16,14 +16,21 @@ import type {
   ProbesObserver,
   ProbesPort,
 } from '@usertrace/tracefs';
-import { type FSWatcher, readlinkSync, watch } from 'node:fs';
-import { basename, dirname } from 'node:path';
+import {
+  type FilterField,
+  filterFields,
+  FilterRefusal,
+  HitFilter,
+  parseDefinition,
+} from '@usertrace/uprobes';
+import { existsSync, readlinkSync } from 'node:fs';
 import { anyEventMatcher } from '../pattern.ts';
-import { kernelProbeText } from './kernel-text.ts';
 
 /** Pauses between looks for hits, in milliseconds. */
 const PAUSE_MS = { busy: 1, idle: 10 } as const;
 const BUSY_FILL = 1 / 16;
+/** How often a prober is looked for that somebody else has started: probes of commands are so late in the tree. */
+const SEARCH_INTERVAL_MS = 250;
 /** Names that a session holds; for more than so many characters it is told of all, and others are left out here. */
 const PATTERNS_LENGTH_MAX = 600;
 /** Columns of uprobe_profile. */
@@ -32,7 +39,7 @@ const PROFILE_WIDTH = { event: 44, hits: 15 } as const;
 export class ServedProbes implements ProbesPort {
   #observer: ProbesObserver | undefined;
   #client: Promise<ProberClient | undefined> | undefined;
-  #watcher: FSWatcher | undefined;
+  #search: NodeJS.Timeout | undefined;
   /** Events that the observer knows, with their formats. */
   readonly #formatByName = new Map<string, string>();
   #live: LiveEvents | undefined;
@@ -50,17 +57,17 @@ export class ServedProbes implements ProbesPort {
 
   observe(observer: ProbesObserver): void {
     this.#observer = observer;
+    let path: string;
     try {
-      const path = proberSocketPath(OWN_SURROUNDINGS);
-      this.#watcher = watch(dirname(path), { persistent: false }, (_, name) => {
-        if (name === basename(path)) void this.#refresh();
-      });
-      this.#watcher.on('error', () => this.#watcher?.close());
+      path = proberSocketPath(OWN_SURROUNDINGS);
     } catch (error) {
       // Then neither can there be a prober.
       this.#warn((error as Error).message);
       return;
     }
+    this.#search = setInterval(() => {
+      if (this.#client === undefined && existsSync(path)) void this.#refresh();
+    }, SEARCH_INTERVAL_MS).unref();
     void this.#refresh();
   }
 
@@ -117,7 +124,7 @@ export class ServedProbes implements ProbesPort {
   /** Ends it: its probes are taken away. */
   async close(): Promise<void> {
     this.#isClosed = true;
-    this.#watcher?.close();
+    clearInterval(this.#search);
     this.#stopListening();
     (await this.#client)?.close();
   }
@@ -178,10 +185,11 @@ export class ServedProbes implements ProbesPort {
         const [system = '', event = ''] = name.split(':');
         this.#observer?.removed(system, event);
       }
-      for (const { group, event, format } of probes) {
+      for (const probe of probes) {
+        const { group, event, format } = probe;
         if (this.#formatByName.has(`${group}:${event}`)) continue;
         this.#formatByName.set(`${group}:${event}`, format);
-        this.#observer?.added(identityOf(group, event, format));
+        this.#observer?.added(identityOf(probe));
       }
     });
     return this.#refreshing;
@@ -197,6 +205,7 @@ export class ServedProbes implements ProbesPort {
         tid: Tid(tid),
         comm,
         timeNs: timestamp,
+        entry,
         payload: entry.subarray(COMMON_FIELDS_SIZE),
       });
     }
@@ -210,9 +219,10 @@ export class ServedProbes implements ProbesPort {
   }
 }
 
-function identityOf(system: string, name: string, format: string): ProbeEventIdentity {
+function identityOf({ group: system, event: name, format, definition }: ProbeListing): ProbeEventIdentity {
+  const fields = probeFilterFields(definition);
   const parsed = parseEventFormat(system, format);
-  const printer = parsed === undefined ? undefined : eventPrinter(parsed);
+  const printer = parsed === undefined ? undefined : probePrinter(parsed);
   const view = new EntryView();
   return {
     system,
@@ -220,9 +230,38 @@ function identityOf(system: string, name: string, format: string): ProbeEventIde
     formatText: (id) => format.replace('\nID: 0\n', `\nID: ${id}\n`),
     print: (entry) => {
       view.set(entry);
-      return kernelProbeText(printer?.(view) ?? '');
+      return printer?.(view) ?? '';
     },
+    filter: (text) => filterOf(text, fields),
   };
+}
+
+/** What a filter of a probe's event may name. Hits do not tell their CPU. */
+function probeFilterFields(line: string): readonly FilterField[] {
+  const definition = parseDefinition(line, { look: () => ({ kind: 'regular', identity: '' }) });
+  return definition === undefined ? [] : filterFields(definition).filter(({ kind }) => kind !== 'cpu');
+}
+
+function filterOf(written: string, fields: readonly FilterField[]): ReturnType<ProbeEventIdentity['filter']> {
+  try {
+    const filter = HitFilter.parse(written, fields);
+    if (filter === undefined) return undefined;
+    return {
+      text: filter.text,
+      matches: ({ entry, tid, comm }) =>
+        filter.matches({
+          record: new DataView(entry.buffer, entry.byteOffset, entry.length),
+          tid,
+          comm: comm ?? '',
+          cpu: 0,
+        }),
+    };
+  } catch (error) {
+    if (!(error instanceof FilterRefusal)) throw error;
+    const { code, fileText, position } = error;
+    const text = /^parse_error: (.*)$/m.exec(fileText)?.[1] ?? '';
+    return { code, fileText, error: position === undefined ? undefined : { text, position } };
+  }
 }
 
 function refusalOf(error: unknown): ProbeRefusal {

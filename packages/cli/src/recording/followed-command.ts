@@ -11,18 +11,21 @@ import { RELAYED_SIGNALS } from '../run/signals.ts';
 
 /** Parents that are looked at for one process: deeper trees are cut. */
 const ANCESTORS_MAX = 64;
-/** A program that waits until it becomes another, and ends by itself when nobody wants that. */
-const STAND_IN = ['sleep', '100'] as const;
 /** Signals that a terminal sends to everybody in the foreground, so the command has them already. */
 export const TERMINAL_SIGNALS: ReadonlySet<string> = new Set(['SIGINT', 'SIGQUIT']);
 
-/** Has a process that waits become a program. */
-export type Launch = (launch: {
-  readonly standIn: number;
-  readonly command: string;
-  readonly args: readonly string[];
-  readonly env: Readonly<Record<string, string>>;
-}) => Promise<void>;
+/** Who has a process that waits become a program. */
+export interface CommandLauncher {
+  /** The command line of a process that waits, and ends by itself when nobody wants it. */
+  readonly standIn: readonly [program: string, ...args: string[]];
+  /** @throws {Error} with what execve(2) answered, or why it could not be asked */
+  launch(body: {
+    readonly standIn: number;
+    readonly command: string;
+    readonly args: readonly string[];
+    readonly env: Readonly<Record<string, string>>;
+  }): Promise<void>;
+}
 
 export class FollowedCommand {
   /** Resolves when the program is there. Rejects with a Failure when it cannot be started. */
@@ -37,17 +40,21 @@ export class FollowedCommand {
    *
    * @param command the program and its arguments
    * @param environment of the command, besides our own
-   * @param launch makes it of a process that waits, so that it has probes from its first instruction on; else it just begins
+   * @param launcher makes it of a process that waits, so that it has probes from its first instruction on; else it just begins
    * @throws {Failure} when there is no such program
    */
-  constructor(command: readonly string[], environment: Readonly<Record<string, string>>, launch?: Launch) {
+  constructor(
+    command: readonly string[],
+    environment: Readonly<Record<string, string>>,
+    launcher?: CommandLauncher,
+  ) {
     const [program = '', ...words] = command;
     checkCommand(program, process.env['PATH'] ?? '');
     // Before there is a command that could make somebody send one: SIGUSR1 would start a debugger here.
     for (const signal of RELAYED_SIGNALS) process.on(signal, this.#passOn);
     const env = { ...process.env, ...environment };
-    const [file, ...args] = launch === undefined ? [program, ...words] : STAND_IN;
-    this.#child = spawn(file, args, { stdio: 'inherit', env: launch === undefined ? env : {} });
+    const [file, ...args] = launcher === undefined ? [program, ...words] : launcher.standIn;
+    this.#child = spawn(file, args, { stdio: 'inherit', env: launcher === undefined ? env : {} });
     if (this.#child.pid !== undefined) this.#descendants.add(this.#child.pid);
     this.ended = new Promise((resolve) => {
       const end = (exitCode: number): void => {
@@ -57,7 +64,7 @@ export class FollowedCommand {
       this.#child.once('error', (error) => end(exitCodeOfStartError(error)));
       this.#child.once('exit', (code, signal) => end(exitCodeOf({ code, signal })));
     });
-    this.started = this.#launch(program, words, env, launch);
+    this.started = this.#launch(program, words, env, launcher);
     // Who does not wait for it hears of the end.
     this.started.catch(() => undefined);
   }
@@ -82,15 +89,20 @@ export class FollowedCommand {
     command: string,
     args: readonly string[],
     env: NodeJS.ProcessEnv,
-    launch: Launch | undefined,
+    launcher: CommandLauncher | undefined,
   ): Promise<void> {
     const standIn = this.#child.pid;
-    if (launch === undefined || standIn === undefined) return;
+    if (launcher === undefined || standIn === undefined) return;
     const defined = Object.entries(env).flatMap(([name, value]) =>
       value === undefined ? [] : [[name, value]],
     );
     try {
-      await launch({ standIn, command, args, env: Object.fromEntries(defined) as Record<string, string> });
+      await launcher.launch({
+        standIn,
+        command,
+        args,
+        env: Object.fromEntries(defined) as Record<string, string>,
+      });
     } catch (error) {
       this.#child.kill('SIGKILL');
       throw new Failure(`cannot run "${command}": ${(error as Error).message}`, exitCodeOfStartError(error));

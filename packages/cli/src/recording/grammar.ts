@@ -6,7 +6,7 @@
 import { type Command, InvalidArgumentError } from 'commander';
 import { positiveNumber } from '../commands/tree-option.ts';
 import { collect, collectNumber, examples } from '../help.ts';
-import { DEFINITION_HELP } from '../probes/grammar.ts';
+import { DEFINITION_HELP, FILTER_OPTION } from '../probes/grammar.ts';
 import { durationInMs, sizeInBytes } from './quantities.ts';
 
 /** Where events are recorded when nobody says where: what trace-cmd writes and reads. */
@@ -30,6 +30,7 @@ function addRecord(program: Command): void {
       'record only these events, or probes that are made for it; may be given again (default: all)',
       collect,
     )
+    .option(...FILTER_OPTION)
     .option('-p, --pid <pid>', 'record only this process; may be given again (default: all)', collectNumber)
     .option('-o, --output <file>', 'the file; what is in it is lost', TRACE_FILE)
     .option('-d, --duration <time>', 'end after so long, such as 10s or 5m', durationInMs)
@@ -128,6 +129,7 @@ function addTop(program: Command): void {
       'count only these events, or probes that are made for it; may be given again (default: all)',
       collect,
     )
+    .option(...FILTER_OPTION)
     .option('-p, --pid <pid>', 'count only this process; may be given again', collectNumber)
     .option('-i, --interval <time>', 'how often to show them, such as 500ms', durationInMs, 1000)
     .option('--once', 'show one interval and end')

@@ -10,7 +10,15 @@
  */
 import { Pid, Tid } from '@usertrace/base';
 import type { ConnectorBatch, EventSource, ProcessEvent } from '@usertrace/linux';
-import { Action, type Callbacks, type Engine, Event, openUtrace, type Task, type Utrace } from '@usertrace/utrace';
+import {
+  Action,
+  type Callbacks,
+  type Engine,
+  Event,
+  openUtrace,
+  type Task,
+  type Utrace,
+} from '@usertrace/utrace';
 import { errorCode } from '../failure.ts';
 
 const SIGKILL = 9;
@@ -91,7 +99,9 @@ export class EngineEvents implements EventSource {
     if (this.#untraced.size >= MAX_UNTRACED) this.#untraced.clear();
     this.#untraced.add(pid);
     const reason = error instanceof Error ? error.message : String(error);
-    this.#warn(`process ${pid} is followed by searching /proc, which is slower and may miss what is short: ${reason}`);
+    this.#warn(
+      `process ${pid} is followed by searching /proc, which is slower and may miss what is short: ${reason}`,
+    );
   }
 
   #forgetDead(): void {

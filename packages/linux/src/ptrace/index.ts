@@ -1,4 +1,5 @@
 export type { LaunchOptions } from './launch.ts';
+export { nameTracer } from './name-tracer.ts';
 export type { ProcessHandle } from './process-handle.ts';
 export type { RemoteAnswer } from './remote-call.ts';
 export type { StopListener } from './stop-waiter.ts';

@@ -17,6 +17,7 @@ import {
   PTRACE,
   PTRACE_EVENT,
   Registers,
+  SIGNAL,
   stopEvent,
   stopSignal,
   SYSTEM_CALL_STOP,
@@ -45,6 +46,8 @@ const MAX_OTHER_STOPS = 32;
 const AT_SYSINFO_EHDR = 33n;
 /** The vDSO has two pages of code at most. */
 const VDSO_BYTES = 8_192;
+/** SIGTRAP and SIGILL in a set of signals. */
+const BREAKPOINT_BITS = (1n << BigInt(SIGNAL.TRAP - 1)) | (1n << BigInt(SIGNAL.ILL - 1));
 const MMAP = 9;
 const PROT_READ_EXEC = 5n;
 const MAP_PRIVATE_ANONYMOUS = 0x22n;
@@ -84,8 +87,11 @@ export class RemoteCaller {
    * @param tid a task that is stopped as said above
    * @param number of the system call; none that makes a task or ends one
    * @param args at most six
+   * @returns EAGAIN for a task that has run into a breakpoint of which it was not told yet: it has to go on first
    */
   call(tid: number, number: number, args: readonly bigint[]): RemoteAnswer {
+    // Delivered in the refuge, it would be at another address than its breakpoint's.
+    if (hasPendingBreakpoint(tid)) return { kind: 'failed', errno: -ERRNO.EAGAIN };
     const refuge = this.#findRefuge(tid) ?? this.#mapRefuge(tid);
     if (refuge !== undefined) return this.#make(tid, number, args, refugeFrame(refuge, this.#count++));
     return this.callUnsafely(tid, number, args);
@@ -219,10 +225,21 @@ export class RemoteCaller {
   }
 }
 
+/** Whether the signal of a breakpoint waits for the task. */
+function hasPendingBreakpoint(tid: number): boolean {
+  const pending = statusField(tid, 'SigPnd') ?? '0';
+  return (BigInt(`0x${pending}`) & BREAKPOINT_BITS) !== 0n;
+}
+
 function hasFilter(tid: number): boolean {
+  return statusField(tid, 'Seccomp') !== '0';
+}
+
+/** A field of /proc/TID/status (proc_pid_status(5)). */
+function statusField(tid: number, name: string): string | undefined {
   try {
-    return /^Seccomp:\t[^0]/mu.test(readFileSync(`/proc/${tid}/status`, 'latin1'));
+    return new RegExp(`^${name}:\\t(.*)$`, 'mu').exec(readFileSync(`/proc/${tid}/status`, 'latin1'))?.[1];
   } catch {
-    return true;
+    return undefined;
   }
 }

@@ -6,6 +6,7 @@
 import { type ErrnoName, unreachable } from '@usertrace/base';
 import type { TraceInstance } from '../instance.ts';
 import type { DirectoryNode, FileNode, TreeNode } from '../node.ts';
+import { ProbeEvent } from '../probe-event.ts';
 import { formatTextOf, type TracedEvent } from '../traced-event.ts';
 import { type ControlFileRules, FILE_MODE, controlFile, taking } from './control-file.ts';
 import type { EventCatalog } from './event-catalog.ts';
@@ -74,7 +75,9 @@ export class EventDirectory implements DirectoryNode {
           () => (this.#instance.enabledEvents.has(this.#event) ? '1\n' : '0\n'),
         );
       case 'filter':
-        return filterRules(this.#instance, () => 'none\n');
+        return this.#event instanceof ProbeEvent
+          ? probeFilterRules(this.#instance, this.#event)
+          : filterRules(this.#instance, () => 'none\n');
       case 'trigger':
         return {
           mode: FILE_MODE.readWrite,
@@ -127,6 +130,22 @@ function filterRules(instance: TraceInstance, read: () => string, removal: RegEx
     write: taking((written) =>
       refuseUnless(removal, instance, 'event filter parse error', 'filters', written),
     ),
+  };
+}
+
+/** The `filter` file of a probe's event. */
+function probeFilterRules(instance: TraceInstance, event: ProbeEvent): ControlFileRules {
+  return {
+    mode: FILE_MODE.readWrite,
+    read: () => event.filterText(instance),
+    write: taking((written) => {
+      if (written.length >= RULE_BYTES) return 'EINVAL';
+      const text = stripSpaces(written);
+      const refusal = event.setFilter(instance, text);
+      if (refusal?.error !== undefined)
+        instance.errors.add('event filter parse error', refusal.error.text, text, refusal.error.position);
+      return refusal?.code;
+    }),
   };
 }
 

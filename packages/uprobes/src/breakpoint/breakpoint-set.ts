@@ -2,8 +2,12 @@
  * The breakpoints and slots in one program's memory. What is there is read, not remembered: `insert` and `remove` look at the first
  * byte of the instruction. So a fork, a mapping that was replaced, and a tracer that died need no bookkeeping of their own.
  *
- * A breakpoint is one byte, int3, which is written and taken away while threads run: processors see the old instruction or the new
- * one. Before it is written its slot is, the entry in the FallbackRegion, and the handler that looks into that.
+ * A breakpoint is one byte, which is written and taken away while threads run: processors see the old instruction or the new one.
+ * It is an invalid instruction and not int3: the thread stays before it, with SIGILL. Behind int3 it would stand in the middle of
+ * the instruction that is replaced, and the kernel forgets the signal of a tracer that is killed while it looks at it: ptrace_stop()
+ * then goes on as if nothing had been. So it would run what stands there. Before it, it runs into the breakpoint once more.
+ *
+ * Before it is written its slot is, the entry in the FallbackRegion, and the handler that looks into that.
  */
 
 import { ErrnoError } from '@usertrace/base';
@@ -16,7 +20,8 @@ import { type Mapping, mappingAt, sourceOf } from './process-maps.ts';
 import { makeSlot, REACH, type Slot, SLOT_BYTES, SLOT_PAGE_BYTES } from './slot.ts';
 import { readIfThere } from './thread-memory.ts';
 
-export const BREAKPOINT = 0xcc;
+/** UDB, which no processor will ever give a meaning in 64-bit mode (Intel SDM volume 2, "UD"). */
+export const BREAKPOINT = 0xd6;
 
 const MMAP = 9;
 const PROT_READ_EXEC = 5n;
@@ -84,7 +89,7 @@ export class BreakpointSet {
 
   /**
    * Forgets slots whose memory is not there: they were made after the fork that made this space, or the program unmapped them. And
-   * those whose instruction is not there, but perhaps something else, with an int3 of its own.
+   * those whose instruction is not there, but perhaps something else, with a breakpoint of its own.
    */
   keepValid(look: Examination, mappings: readonly Mapping[], region: FallbackRegion | undefined): void {
     for (const [address, slot] of this.#slots) {

@@ -2,7 +2,7 @@
  * Breakpoints in processes that are traced. It has the table and a ProbedSpace for each address space; utrace has the threads. All
  * of it runs on the thread that traces.
  *
- * A hit is a SIGTRAP that the kernel made at int3. The probe is found through the table, its values are fetched, its consumers are
+ * A hit is a SIGILL that the kernel made at a breakpoint. The probe is found through the table, its values are fetched, its consumers are
  * called, and the thread goes on in the instruction's slot: one stop for a hit.
  *
  * Memory is changed at stops where a thread can be made to call the system: it is asked for one (`QUIESCE` without an event), after
@@ -52,8 +52,8 @@ import {
   type WantedProbes,
 } from './probed-space.ts';
 
-/** si_code of int3 (asm-generic/siginfo.h: SI_KERNEL). */
-const SI_KERNEL = 0x80;
+/** si_code of an invalid instruction (asm-generic/siginfo.h). */
+const ILL_ILLOPN = 2;
 const CHANGE_DEADLINE_MS = 5_000;
 const RETRY_MS = 2;
 /** How long all threads of a process may take to stop for a jump. */
@@ -62,8 +62,8 @@ const STOP_DEADLINE_MS = 1_000;
 const JUMP_TRIES = 12;
 /** Lanes are read so often; they have room for the hits of 1.6 million calls a second. */
 const DRAIN_MS = 10;
-/** SIGTRAP in a set of signals. */
-const TRAP_BIT = 1n << BigInt(SIGNAL.TRAP - 1);
+/** SIGILL in a set of signals. */
+const SIGNAL_BIT = 1n << BigInt(SIGNAL.ILL - 1);
 /** Mappings that no loader tells of are found after so long. Reading them takes some 50 µs for a process. */
 const LOOK_MS = 100;
 const EVENTS = Event.QUIESCE | Event.SIGNAL | Event.CLONE | Event.EXEC | Event.DEATH;
@@ -87,7 +87,7 @@ export class ProbeTracer {
   readonly #look: NodeJS.Timeout;
   readonly #drain: NodeJS.Timeout;
   readonly #jumpConsumers: JumpConsumers;
-  readonly #jumpHits = new JumpHits((hit) => this.#jumpConsumers.tell(hit));
+  readonly #jumpHits = new JumpHits((place, hit, timeNs) => this.#jumpConsumers.tell(place, hit, timeNs));
   #isClosing = false;
   #isPassing = false;
 
@@ -198,6 +198,14 @@ export class ProbeTracer {
     );
   }
 
+  /**
+   * Whether somebody listens to a definition: while nobody does, its jumps record nothing and cost some nanoseconds. It is listened
+   * to when it is added. Hits of breakpoints are told all the same.
+   */
+  setListening(definition: ProbeDefinition, isListening: boolean): void {
+    this.#jumpHits.setListening(definitionKey(definition), isListening);
+  }
+
   /** Hits of a definition that found no room in a lane. */
   misses(definition: ProbeDefinition): number {
     return Number(this.#jumpHits.misses(definitionKey(definition)));
@@ -278,8 +286,8 @@ export class ProbeTracer {
   }
 
   #stopOf(task: Task): Omit<SpaceStop, 'look'> {
-    const isTrapHandled = ((task.port.status(task.tid)?.handledSignals ?? 0n) & TRAP_BIT) !== 0n;
-    return { pid: task.tgid, isTrapHandled, refused: this.#refused };
+    const isSignalHandled = ((task.port.status(task.tid)?.handledSignals ?? 0n) & SIGNAL_BIT) !== 0n;
+    return { pid: task.tgid, isSignalHandled, refused: this.#refused };
   }
 
   /**
@@ -344,11 +352,11 @@ export class ProbeTracer {
   }
 
   #signal({ task }: Engine, { signal, information, disposition }: SignalReport): Verdict {
-    if (signal !== SIGNAL.TRAP || information.code !== SI_KERNEL) return;
+    if (signal !== SIGNAL.ILL || information.code !== ILL_ILLOPN) return;
     const space = this.#space(task.tgid);
     const hit = this.#places.hit(task, space);
     if (hit === 'foreign') return;
-    // The kernel takes the handler from a process whose thread runs into int3 with SIGTRAP blocked.
+    // The kernel takes the handler from a process whose thread runs into a breakpoint with SIGILL blocked.
     if (hit === 'mappings-change' || disposition !== 'handle') space.isStale = true;
     return SignalAction.IGNORE | (space.isStale ? Action.INTERRUPT : Action.RESUME);
   }
@@ -395,13 +403,13 @@ export class ProbeTracer {
     }
   }
 
-  /** A thread that ran into a breakpoint just before that was taken away has a SIGTRAP pending, which would kill it. */
+  /** A thread that ran into a breakpoint just before that was taken away has a SIGILL pending, which would kill it. */
   async #leave(group: ProcessEngine): Promise<void> {
     this.#groups.delete(group);
     const deadline = performance.now() + CHANGE_DEADLINE_MS;
     while (group.engines.size > 0 && performance.now() < deadline) {
       await group.stop();
-      if (![...group.engines.keys()].some(hasPendingTrap)) break;
+      if (![...group.engines.keys()].some(hasPendingSignal)) break;
       group.control(Action.RESUME);
       await delay(RETRY_MS);
     }
@@ -421,10 +429,10 @@ function placesOf(definition: ProbeDefinition, files: AnalysedFiles): WantedPlac
   }));
 }
 
-function hasPendingTrap({ tid }: Task): boolean {
+function hasPendingSignal({ tid }: Task): boolean {
   try {
     const pending = /^SigPnd:\t([0-9a-f]+)/mu.exec(readFileSync(`/proc/${tid}/status`, 'latin1'))?.[1];
-    return (BigInt(`0x${pending ?? 0}`) & TRAP_BIT) !== 0n;
+    return (BigInt(`0x${pending ?? 0}`) & SIGNAL_BIT) !== 0n;
   } catch {
     return false;
   }

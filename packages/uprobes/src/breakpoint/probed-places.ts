@@ -149,26 +149,24 @@ export class ProbedPlaces {
   /**
    * A thread ran into a breakpoint. It goes on in the instruction's slot, unless the breakpoint is the program's own.
    *
-   * @param task in the stop for its SIGTRAP
+   * @param task in the stop for its SIGILL
    * @param space the thread's memory
    */
   hit(task: Task, space: ProbedSpace): 'ours' | 'mappings-change' | 'foreign' {
     const look = task.examination();
     const registers = look.registers();
-    // int3 has been executed.
-    const address = Number(registers.get('rip')) - 1;
+    const address = Number(registers.get('rip'));
     const slot = space.slotAt(address);
     if (slot === undefined) return 'foreign';
+    // Taken away, or replaced by a jump, since the thread ran into it: it runs what is there now.
+    if (look.read(BigInt(address), 1)[0] !== BREAKPOINT) return 'ours';
     const number = this.#reader.lookup(space.identity, address);
-    // Without a probe it is the program's own breakpoint, or ours, taken away after this thread had run into it, or about to be.
-    const isOurs = number !== NO_PROBE || space.isOwnPlace(address) || space.isStale;
-    if (!isOurs && look.read(BigInt(address), 1)[0] === BREAKPOINT) return 'foreign';
-    registers.set('rip', BigInt(address));
+    // Without a probe it is ours and about to be taken away, or the program's own.
+    if (number === NO_PROBE && !space.isOwnPlace(address) && !space.isStale) return 'foreign';
     const stop: HitStop = { task, look, space };
     this.#closeCalls(stop, registers, address);
     for (const [consumer, role] of this.#byNumber.get(number)?.roles ?? [])
       this.#serve(stop, registers, consumer, role);
-    // To the slot in any case: the fallback knows it, should we be killed before the signal is taken away.
     registers.set('rip', BigInt(slot.address));
     look.setRegisters(registers);
     return space.isLoaderHook(address) ? 'mappings-change' : 'ours';

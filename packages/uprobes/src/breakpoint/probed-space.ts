@@ -45,8 +45,8 @@ export interface SpaceStop {
   readonly look: Examination;
   /** Of a process that has it. */
   readonly pid: number;
-  /** Whether that process has a handler for SIGTRAP. */
-  readonly isTrapHandled: boolean;
+  /** Whether that process has a handler for SIGILL. */
+  readonly isSignalHandled: boolean;
   /** Told of a probe that cannot be in this memory, and why. */
   readonly refused: (reason: unknown) => void;
   /** If all threads that run in it stand still: then jumps can come and go. */
@@ -211,9 +211,13 @@ export class ProbedSpace {
     const raised = wantedCounters(counters, this.#mappings);
     if (wanted.size > 0 || raised.size > 0) {
       this.#region ??= FallbackRegion.map(look, this.#mappings, [...wanted, ...raised.keys()][0] ?? 0);
-      this.#region.protect(look, stop.isTrapHandled);
+      this.#region.protect(look, stop.isSignalHandled);
     }
-    if (stop.still !== undefined) this.#changeJumps(look, stop.still, jumps);
+    if (stop.still !== undefined) {
+      this.#changeJumps(stop, stop.still, jumps, isLast);
+      // Memory for trampolines and lanes may have been mapped.
+      this.#mappings = readMappings(pid);
+    }
     for (const address of this.#jumps.addresses) wanted.delete(address);
     this.#insertAll(stop, wanted);
     for (const address of this.#breakpoints.addresses)
@@ -229,9 +233,11 @@ export class ProbedSpace {
    *
    * @param pid of a process that has it
    */
-  needsStillness(pid: number, { probes }: WantedProbes): boolean {
+  needsStillness(pid: number, { probes, isLast }: WantedProbes): boolean {
     try {
       this.#mappings = readMappings(pid);
+      if (this.#jumps.hasLeftovers(this.#mappings)) return true;
+      if (isLast && this.#jumps.hasMemory(this.#mappings)) return true;
       return this.#jumps.differs(this.#wantedJumps(pid, jumpPlaces(probes, this.#executableMappings())));
     } catch {
       // It has ended.
@@ -259,10 +265,19 @@ export class ProbedSpace {
     return jumps;
   }
 
-  #changeJumps(look: Examination, still: StillThreads, jumps: ReadonlyMap<number, WantedJump>): void {
-    const { tasks, tid, canRetry } = still;
+  #changeJumps(
+    { look, pid }: SpaceStop,
+    { tasks, tid, canRetry }: StillThreads,
+    jumps: ReadonlyMap<number, WantedJump>,
+    isLast: boolean,
+  ): void {
     const positions = new ThreadPositions(tasks, this.#mappings);
     const stillness: SpaceStillness = { look, tid, mappings: this.#mappings, positions };
+    const waitFor = (isDone: boolean): void => {
+      if (!isDone && canRetry) throw new ErrnoError('EAGAIN', 'A thread is where code is to change');
+    };
+    if (this.#jumps.hasLeftovers(this.#mappings))
+      waitFor(this.#jumps.takeLeftovers(stillness, pid, !canRetry));
     this.#jumps.disarm(stillness, jumps);
     for (const jump of jumps.values()) {
       if (this.#jumps.isArmed(jump.address)) continue;
@@ -270,12 +285,12 @@ export class ProbedSpace {
       const forbidden = this.#breakpoints.slotsInto(jump.address, jump.place.code.length);
       const obstacle = this.#jumps.arm(stillness, jump, forbidden, this.#parts.gateOpened);
       if (obstacle === undefined) continue;
-      if (obstacle === 'thread-inside' && canRetry)
-        throw new ErrnoError('EAGAIN', `A thread is at 0x${jump.address.toString(16)}`);
+      waitFor(obstacle !== 'thread-inside');
       this.#failed.set(jump.address, obstacle);
       this.#obstacles.set(jump.address, obstacle);
     }
     this.#jumps.freeIdle(stillness);
+    if (isLast) waitFor(this.#jumps.release(stillness));
   }
 
   /** What the wanted places have become, as far as they are mapped. */

@@ -1,21 +1,22 @@
 /**
- * The signal handler that a probed program has for SIGTRAP: what serves its breakpoints when nobody traces it. It looks the
+ * The signal handler that a probed program has for SIGILL: what serves its breakpoints when nobody traces it. It looks the
  * breakpoint up in the region's table and sends the thread on in the instruction's slot. While a tracer lives it never runs: the
- * tracer gets each SIGTRAP first.
+ * tracer gets each signal first.
  *
  *     (signal, siginfo, ucontext)
- *     code is not SI_KERNEL             -> not a breakpoint
- *     an entry has the address before   -> the thread goes on in the slot
- *     an entry's slot is where it is    -> a tracer had sent it there, and died before it could take the signal away
- *     else                              -> what the program had for SIGTRAP before
+ *     code is not ILL_ILLOPN            -> not a breakpoint
+ *     no entry has the address          -> what the program had for SIGILL before
+ *     the breakpoint is gone            -> the thread runs what is there now: the instruction, or a jump
+ *     else                              -> the thread goes on in the slot
  *
  * All signals are blocked while it runs (the mask that it is installed with): another handler on top of it would run into the
- * next breakpoint with SIGTRAP blocked, and for that the kernel kills. It uses no memory but the frame that the kernel made.
+ * next breakpoint with SIGILL blocked, and for that the kernel kills. It uses no memory but the frame that the kernel made.
  */
 
+import { BREAKPOINT } from '../breakpoint/breakpoint-set.ts';
 import { CONDITION, MachineCode } from '../trampoline/machine-code.ts';
 import type { SignalAction } from './signal-action.ts';
-import { SA_NODEFER, SIG_DFL, SIG_IGN, TRAP_BIT } from './signal-action.ts';
+import { ILL_BIT, SA_NODEFER, SIG_DFL, SIG_IGN, SIGILL } from './signal-action.ts';
 
 /** The most bytes that the code takes. */
 export const FALLBACK_CODE_BYTES_MAX = 512;
@@ -26,8 +27,7 @@ export const ENTRY = { instruction: 0, slot: 8, firstByte: 16, size: 24 } as con
 /** Offsets in the `ucontext_t` and `siginfo_t` of x86-64 (asm/ucontext.h, asm/sigcontext.h, asm-generic/siginfo.h). */
 const CONTEXT = { rip: 168, mask: 296 } as const;
 const INFORMATION_CODE = 8;
-const SI_KERNEL = 0x80;
-const SIGTRAP = 5;
+const ILL_ILLOPN = 2;
 const SIG_SETMASK = 2;
 /** Bytes of the kernel's sigset_t. */
 const MASK_BYTES = 8;
@@ -78,17 +78,16 @@ export function makeFallbackCode(input: FallbackInput): FallbackCode {
 }
 
 function appendLookup(code: MachineCode, { countAddress, entriesAddress }: FallbackInput): void {
-  compareCode(code, SI_KERNEL).jumpIf(CONDITION.notEqual, 'foreign');
+  compareCode(code, ILL_ILLOPN).jumpIf(CONDITION.notEqual, 'foreign');
   code.load('rax', { base: 'rdx', displacement: CONTEXT.rip });
-  code.lea('r9', { base: 'rax', displacement: -1 }).lea('r8', { at: entriesAddress });
+  code.lea('r8', { at: entriesAddress });
   code.withMemory32([0x8b], 1, { at: countAddress }); // mov ecx, [count]
   code.label('next').registerByte(0x83, 5, 'rcx', 1).jumpIf(CONDITION.below, 'foreign'); // sub rcx, 1
-  code.withMemory([0x3b], 9, { base: 'r8', displacement: ENTRY.instruction }); // cmp r9, [r8]
+  code.withMemory([0x3b], 0, { base: 'r8', displacement: ENTRY.instruction }); // cmp rax, [r8]
   code.jumpIf(CONDITION.equal, 'ours');
-  code.withMemory([0x3b], 0, { base: 'r8', displacement: ENTRY.slot }); // cmp rax, [r8+8]
-  code.jumpIf(CONDITION.equal, 'done');
   code.lea('r8', { base: 'r8', displacement: ENTRY.size }).jump('next');
-  code.label('ours').load('rax', { base: 'r8', displacement: ENTRY.slot });
+  code.label('ours').raw(0x80, 0x38, BREAKPOINT).jumpIf(CONDITION.notEqual, 'done'); // cmp byte [rax]
+  code.load('rax', { base: 'r8', displacement: ENTRY.slot });
   code.store({ base: 'rdx', displacement: CONTEXT.rip }, 'rax');
   code.label('done').raw(0xc3);
 }
@@ -99,12 +98,12 @@ function appendLookup(code: MachineCode, { countAddress, entriesAddress }: Fallb
  */
 function appendDefault(code: MachineCode, defaultActionAddress: number): void {
   code.lea('rsi', { at: defaultActionAddress }).raw(0x31, 0xd2); // xor edx, edx
-  code.constant('rdi', BigInt(SIGTRAP)).constant('r10', BigInt(MASK_BYTES));
+  code.constant('rdi', BigInt(SIGILL)).constant('r10', BigInt(MASK_BYTES));
   systemCall(code, CALL.rtSigaction);
   systemCall(code, CALL.getpid);
   code.move('rdi', 'rax');
   systemCall(code, CALL.gettid);
-  code.move('rsi', 'rax').constant('rdx', BigInt(SIGTRAP));
+  code.move('rsi', 'rax').constant('rdx', BigInt(SIGILL));
   systemCall(code, CALL.tgkill);
   code.raw(0xc3);
 }
@@ -117,7 +116,7 @@ function appendIgnored(code: MachineCode, defaultActionAddress: number): void {
 
 /** The program's own handler runs in our place, with the signals blocked that it asked for. */
 function appendChained(code: MachineCode, { handler, flags, mask }: SignalAction): void {
-  const blocked = (flags & SA_NODEFER) === 0n ? mask | TRAP_BIT : mask;
+  const blocked = (flags & SA_NODEFER) === 0n ? mask | ILL_BIT : mask;
   code.push('rdi').push('rsi').push('rdx');
   code.load('rax', { base: 'rdx', displacement: CONTEXT.mask });
   code.constant('rcx', blocked).registers([0x09], 'rax', 'rcx').push('rax'); // or

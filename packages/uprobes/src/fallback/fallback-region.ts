@@ -1,5 +1,5 @@
 /**
- * The memory that keeps a probed program alive without us: the handler for SIGTRAP, the table of breakpoints and slots that it looks
+ * The memory that keeps a probed program alive without us: the handler for SIGILL, the table of breakpoints and slots that it looks
  * into, and what of the program's counters was raised. It is in the program, private and not writable there; a fork copies it with
  * the breakpoints, an exec drops both. It stays until the program ends, because threads may be on their way through it, and the
  * program may hold its handler's address. Who attaches later finds it, with all that a dead tracer left, and uses it further.
@@ -24,6 +24,7 @@ import {
   SA_RESTORER,
   SA_SIGINFO,
   SIG_DFL,
+  SIGILL,
   SIGNAL_ACTION_BYTES,
   type SignalAction,
 } from './signal-action.ts';
@@ -56,7 +57,7 @@ const ALIGNMENT = 65_536;
 const PLACES_MAX = 65_536;
 
 const CALL = { mmap: 9, munmap: 11, rtSigaction: 13 } as const;
-const SIGTRAP = 5n;
+const SIGNAL = BigInt(SIGILL);
 const MASK_BYTES = 8n;
 const PROT_READ_WRITE = 3n;
 const PROT_READ_EXEC = 5n;
@@ -194,21 +195,21 @@ export class FallbackRegion {
   /**
    * Puts the handler in, if it is not.
    *
-   * @param isHandled whether the program has a handler for SIGTRAP, ours or another: one that it installed after ours stays
+   * @param isHandled whether the program has a handler for SIGILL, ours or another: one that it installed after ours stays
    */
   protect(look: Examination, isHandled: boolean): void {
     const isInstalled = this.#readU32(look, HEADER.isInstalled) !== 0;
     if (isInstalled && isHandled) return;
-    if (!isInstalled) this.#writeCode(look, readTrapAction(look));
+    if (!isInstalled) this.#writeCode(look, readAction(look));
     this.#writeHeader(look, words(1n), HEADER.isInstalled);
-    this.#setTrapAction(look, HEADER.own);
+    this.#setAction(look, HEADER.own);
   }
 
   /** Gives the program its former disposition back, unless it has another than ours by now. No breakpoint may be left. */
   release(look: Examination): void {
     if (this.#readU32(look, HEADER.isInstalled) === 0) return;
-    const { handler } = readTrapAction(look);
-    if (handler === BigInt(this.address + CODE_AT)) this.#setTrapAction(look, HEADER.former);
+    const { handler } = readAction(look);
+    if (handler === BigInt(this.address + CODE_AT)) this.#setAction(look, HEADER.former);
     this.#writeHeader(look, words(0n), HEADER.isInstalled);
   }
 
@@ -234,9 +235,9 @@ export class FallbackRegion {
     this.#writeHeader(look, encodeSignalAction({ ...own, handler: SIG_DFL, mask: 0n }), HEADER.fallback);
   }
 
-  #setTrapAction(look: Examination, at: number): void {
+  #setAction(look: Examination, at: number): void {
     const action = BigInt(this.address + at);
-    mustAnswer(look.systemCall(CALL.rtSigaction, [SIGTRAP, action, 0n, MASK_BYTES]), 0n);
+    mustAnswer(look.systemCall(CALL.rtSigaction, [SIGNAL, action, 0n, MASK_BYTES]), 0n);
   }
 
   #writeEntry(look: Examination, number: number, { instruction, slot, firstByte }: FoundEntry): void {
@@ -262,12 +263,12 @@ function isRegion(look: Examination, address: number): boolean {
   );
 }
 
-/** What the program does with SIGTRAP. It writes the answer into a page that is there for this only. */
-function readTrapAction(look: Examination): SignalAction {
+/** What the program does with SIGILL. It writes the answer into a page that is there for this only. */
+function readAction(look: Examination): SignalAction {
   const page = look.systemCall(CALL.mmap, [0n, PAGE_BYTES, PROT_READ_WRITE, MAP_PRIVATE_ANONYMOUS, -1n, 0n]);
   if (page < 0n) mustAnswer(page, 0n);
   try {
-    mustAnswer(look.systemCall(CALL.rtSigaction, [SIGTRAP, 0n, page, MASK_BYTES]), 0n);
+    mustAnswer(look.systemCall(CALL.rtSigaction, [SIGNAL, 0n, page, MASK_BYTES]), 0n);
     return decodeSignalAction(look.read(page, SIGNAL_ACTION_BYTES));
   } finally {
     look.systemCall(CALL.munmap, [page, PAGE_BYTES]);

@@ -8,8 +8,10 @@ export const SA_SIGINFO = 0x4n;
 export const SA_RESTORER = 0x0400_0000n;
 export const SA_ONSTACK = 0x0800_0000n;
 export const SA_NODEFER = 0x4000_0000n;
-/** SIGTRAP's bit in a mask. */
-export const TRAP_BIT = 0x10n;
+/** SIGILL, which breakpoints make. */
+export const SIGILL = 4;
+/** Its bit in a mask. */
+export const ILL_BIT = 0x8n;
 export const ALL_SIGNALS = 0xffff_ffff_ffff_ffffn;
 
 /** What a program does with a signal. */

@@ -35,7 +35,7 @@ export const CODE_BYTES = 0x4_0000;
 const WORDS_AT = CONTROL_BYTES;
 /** Where the code is in a region. */
 export const CODE_AT: number = WORDS_AT + PROCESS_WORDS.size;
-const REGION_BYTES = CODE_AT + CODE_BYTES;
+export const REGION_BYTES: number = CODE_AT + CODE_BYTES;
 /** Farther from its code a trampoline could not reach what the instructions reach; half of 2 GiB is left for that. */
 const REACH = 0x4000_0000;
 const BLOCK_ALIGNMENT = 64;

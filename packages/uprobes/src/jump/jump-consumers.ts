@@ -1,8 +1,9 @@
 /** Who is told of the hits of jumps: hits come with some delay, and so a consumer that was removed is kept until the last of them. */
 
 import type { Consumer } from '../breakpoint/probed-places.ts';
+import type { SlotHit } from '../lane/lane.ts';
 import { JumpHit } from './jump-hit.ts';
-import type { LaneHit } from './jump-hits.ts';
+import type { HitPlace } from './jump-hits.ts';
 import { definitionKey } from './wanted-jumps.ts';
 
 /** Consumers by what they probe. */
@@ -37,10 +38,12 @@ export class JumpConsumers {
     return (this.#byDefinition.get(definitionKey(definition))?.size ?? 0) <= 1;
   }
 
-  tell(hit: LaneHit): void {
-    for (const consumer of this.#byDefinition.get(hit.definition) ?? []) {
+  tell(place: HitPlace, hit: SlotHit, timeNs: bigint): void {
+    const consumers = this.#byDefinition.get(place.definition);
+    if (consumers === undefined) return;
+    for (const consumer of consumers) {
       try {
-        consumer.hit(new JumpHit(consumer.definition, hit));
+        consumer.hit(new JumpHit(consumer.definition, place, hit, timeNs));
       } catch (error) {
         this.#failed(error);
       }

@@ -4,7 +4,8 @@ import { recentCommOf } from '../breakpoint/comm.ts';
 import type { FetchedValue } from '../breakpoint/fetching.ts';
 import type { Hit } from '../breakpoint/probed-places.ts';
 import type { ProbeDefinition } from '../definition/definition.ts';
-import type { LaneHit } from './jump-hits.ts';
+import type { SlotHit } from '../lane/lane.ts';
+import type { HitPlace } from './jump-hits.ts';
 import { slotValues } from './slot-values.ts';
 
 export class JumpHit implements Hit {
@@ -19,13 +20,13 @@ export class JumpHit implements Hit {
   #comm: string | undefined;
   #values: readonly FetchedValue[] | undefined;
 
-  constructor(definition: ProbeDefinition, hit: LaneHit) {
+  constructor(definition: ProbeDefinition, { address }: HitPlace, hit: SlotHit, timeNs: bigint) {
     this.definition = definition;
     this.slot = hit.slot;
     this.tid = hit.tid;
     this.tgid = hit.pid;
-    this.address = hit.address;
-    this.timeNs = hit.timeNs;
+    this.address = address;
+    this.timeNs = timeNs;
   }
 
   /** The thread's name, some time after the hit; empty when it is gone. */

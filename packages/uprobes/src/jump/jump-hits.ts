@@ -8,19 +8,15 @@ import type { HeldSlot, SlotHit } from '../lane/lane.ts';
 import { LanesReader } from '../lane/lanes-reader.ts';
 import type { SharedLanes } from './shared-lanes.ts';
 
-/** A hit that was read from a lane. */
-export interface LaneHit extends SlotHit {
+/** Where a hit of a gate's number was. */
+export interface HitPlace {
   /** Of the probe's definition (definitionKey()). */
   readonly definition: string;
   /** Of the instruction. */
   readonly address: number;
-  /** CLOCK_MONOTONIC, nanoseconds. */
-  readonly timeNs: bigint;
 }
 
-interface OpenGate {
-  readonly definition: string;
-  readonly address: number;
+interface OpenGate extends HitPlace {
   /** Misses that the gate had before. */
   readonly missesBefore: bigint;
 }
@@ -48,18 +44,20 @@ export interface HeldLanes {
 
 /** All of them. */
 export class JumpHits {
-  readonly #take: (hit: LaneHit) => void;
+  readonly #take: (place: HitPlace, hit: SlotHit, timeNs: bigint) => void;
   readonly #clock = new CounterClock();
   readonly #sources = new Map<SharedLanes, Source>();
   readonly #gates = new Map<number, OpenGate>();
+  /** Definitions whose gates are shut for now. */
+  readonly #unheard = new Set<string>();
   /** Numbers of gates that were shut since the last `drain`. */
   #shut: number[] = [];
   /** Misses of definitions in programs that are gone. */
   readonly #missesOfGone = new Map<string, bigint>();
   #count = 0;
 
-  /** @param take is given each hit; of each lane in its order */
-  constructor(take: (hit: LaneHit) => void) {
+  /** @param take is given each hit, with CLOCK_MONOTONIC nanoseconds; of each lane in its order */
+  constructor(take: (place: HitPlace, hit: SlotHit, timeNs: bigint) => void) {
     this.#take = take;
   }
 
@@ -75,11 +73,22 @@ export class JumpHits {
       missesBefore: lanes.misses(gate),
     });
     numbers.set(gate, this.#count);
-    lanes.setGate(gate, this.#count);
+    if (!this.#unheard.has(gate.slice(end + 1))) lanes.setGate(gate, this.#count);
+  }
+
+  /** Whether hits of a definition are recorded, now and by jumps to come. */
+  setListening(definition: string, isListening: boolean): void {
+    if (isListening) this.#unheard.delete(definition);
+    else this.#unheard.add(definition);
+    for (const [lanes, { numbers }] of this.#sources) {
+      for (const [gate, number] of numbers)
+        if (this.#gates.get(number)?.definition === definition) lanes.setGate(gate, isListening ? number : 0);
+    }
   }
 
   /** Nobody wants hits of a definition any more. Those that were recorded are still told by the following `drain`. */
   shut(definition: string): void {
+    this.#unheard.delete(definition);
     this.#missesOfGone.delete(definition);
     for (const [lanes, { numbers }] of this.#sources) {
       for (const [gate, number] of numbers) {
@@ -100,8 +109,7 @@ export class JumpHits {
       const { isUsed } = lanes;
       source.reader.drain((hit, timeNs) => {
         const gate = this.#gates.get(hit.probe);
-        if (gate !== undefined)
-          this.#take({ ...hit, definition: gate.definition, address: gate.address, timeNs });
+        if (gate !== undefined) this.#take(gate, hit, timeNs);
       }, source.passedBelow);
       source.heldSinceMs = source.reader.held().some(({ length }) => length > 0)
         ? (source.heldSinceMs ?? performance.now())

@@ -16,6 +16,7 @@ import { UnmovableInstruction } from '../code/relocation.ts';
 import { filterCondition } from '../filter/filter-condition.ts';
 import { makeTrampoline, slotLayout } from '../trampoline/trampoline.ts';
 import { CodeRegion } from './code-region.ts';
+import { hasLeftovers, takeLeftovers, unmapLanes, unmapRegion } from './leftovers.ts';
 import { encodeRecord, IS_ARMED_AT, jumpFrom, RECORD_BYTES } from './patch-record.ts';
 import { SharedLanes } from './shared-lanes.ts';
 import type { Span, ThreadPositions } from './thread-positions.ts';
@@ -56,6 +57,7 @@ export interface SpaceStillness {
 export class JumpedSpace {
   #lanes: SharedLanes | undefined;
   #regions: CodeRegion[] = [];
+  #hasTakenLeftovers = false;
   /** All that are in memory, by what they are for. */
   readonly #trampolines = new Map<string, Trampoline>();
   /** By the place's address. */
@@ -106,6 +108,43 @@ export class JumpedSpace {
   /** Whether jumps have to come or go. */
   differs(wanted: ReadonlyMap<number, WantedJump>): boolean {
     return this.#armed.size !== wanted.size || ![...wanted.values()].every((jump) => this.#isArmedFor(jump));
+  }
+
+  /** Whether there is memory of trampolines in the program, ours or a dead tracer's. */
+  hasMemory(mappings: readonly Mapping[]): boolean {
+    return this.#regions.length > 0 || this.hasLeftovers(mappings);
+  }
+
+  /** Whether another tracer has left something that was not looked at yet. */
+  hasLeftovers(mappings: readonly Mapping[]): boolean {
+    return !this.#hasTakenLeftovers && hasLeftovers(mappings, this.#lanes?.identity);
+  }
+
+  /**
+   * Takes away what a dead tracer has left.
+   *
+   * @param isLastTry whether what a thread is in may stay for good
+   * @returns whether it is done; not when a thread is in the way
+   */
+  takeLeftovers(stillness: SpaceStillness, pid: number, isLastTry: boolean): boolean {
+    const isGone = takeLeftovers(stillness, pid, this.#lanes?.identity);
+    this.#hasTakenLeftovers = isGone || isLastTry;
+    return this.#hasTakenLeftovers;
+  }
+
+  /**
+   * Gives all memory back. No jump is left.
+   *
+   * @returns whether no thread was in it; else it stays
+   */
+  release(stillness: SpaceStillness): boolean {
+    this.#regions = this.#regions.filter((region) => !unmapRegion(stillness, region.address));
+    if (this.#regions.length > 0) return false;
+    this.#trampolines.clear();
+    unmapLanes(stillness, this.#lanes?.identity);
+    this.#lanes?.unuse();
+    this.#lanes = undefined;
+    return true;
   }
 
   /** Forgets jumps whose memory shows something else by now, or in which something else was written over them. */

@@ -41,8 +41,8 @@ export function decodeRecord(bytes: Uint8Array): PatchRecord | undefined {
   const view = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
   const size = view.readUInt32LE(OFFSET.size);
   const place = Number(view.readBigUInt64LE(OFFSET.place));
-  if (view.readUInt32LE(OFFSET.magic) !== MAGIC || size < RECORD_BYTES || !Number.isSafeInteger(place))
-    return undefined;
+  const isRecord = view.readUInt32LE(OFFSET.magic) === MAGIC && size >= RECORD_BYTES;
+  if (!isRecord || !Number.isSafeInteger(place)) return undefined;
   const original = Uint8Array.from(view.subarray(OFFSET.original, OFFSET.original + JUMP_BYTES));
   return { size, place, isArmed: view.readUInt32LE(OFFSET.isArmed) === 1, original };
 }

@@ -8,7 +8,7 @@
 import { closeSync, constants, openSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { ErrnoError } from '@usertrace/base';
-import { checked, libc, unmapShared, viewOf } from '@usertrace/linux';
+import { checked, libc, startTicksOf, unmapShared, viewOf } from '@usertrace/linux';
 import type { Examination } from '@usertrace/utrace';
 import { fileIdentity } from '../breakpoint/process-maps.ts';
 import {
@@ -93,6 +93,8 @@ export class SharedLanes {
     this.#control = new DataView(this.memory);
     this.#control.setUint32(CONTROL.magic, CONTROL_MAGIC, true);
     this.#control.setUint32(CONTROL.version, CONTROL_VERSION, true);
+    this.#control.setUint32(CONTROL.owner, process.pid, true);
+    this.#control.setBigUint64(CONTROL.ownerStart, BigInt(startTicksOf('self')), true);
   }
 
   /** Whether a program has it mapped. */

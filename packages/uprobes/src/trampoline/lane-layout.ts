@@ -29,6 +29,10 @@ export const CONTROL = {
   magic: 0,
   /** u32: CONTROL_VERSION. */
   version: 4,
+  /** u32: the tracer's process id. */
+  owner: 8,
+  /** When that started, in clock ticks since boot. */
+  ownerStart: 16,
   /** The first gate's cell. */
   gates: 4096,
 } as const;

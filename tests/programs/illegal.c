@@ -1,17 +1,18 @@
 /*
- * A program with something of its own to do with SIGTRAP, to be probed.
+ * A program with something of its own to do with SIGILL, to be probed.
  *
- *   traps default|ignore|handle|block
+ *   illegal default|ignore|handle|block
  *
  * It prints `ready COUNTER`, the address of a counter as static probes have them, and answers each line of its input:
  *   call     calls the probed function 100 times: `called WRONG`
- *   int3     its own breakpoint: `handled COUNT MASK`, how many the handler got, and which of SIGTRAP and SIGUSR1 it had blocked
- *   kill     SIGTRAP from itself: the same
+ *   illegal  an invalid instruction: `handled COUNT MASK`, how many the handler got, and which of SIGILL and SIGUSR1 it had blocked
+ *   kill     SIGILL from itself: the same
  *   action   what sigaction(2) says: `default`, `ignore`, `handle` or `other`
  *   counter  the counter
  *   fork     a child calls the probed function 100 times: `child STATUS COUNTER`, with the counter that it saw
  *   map FILE OFFSET LENGTH  calls the function that a file has at an offset, mapped anew, until told to stop by a line: `mapped`
  */
+#define _GNU_SOURCE
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
@@ -20,6 +21,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
+#include <ucontext.h>
 #include <unistd.h>
 
 static volatile int handled;
@@ -34,10 +36,12 @@ __attribute__((noinline, noclone, used)) long probed_work(long number) {
 }
 
 static void handle(int signal, siginfo_t *information, void *context) {
-  (void)signal, (void)information, (void)context;
+  (void)signal;
+  /* Behind ud2. */
+  if (information->si_code > 0) ((ucontext_t *)context)->uc_mcontext.gregs[REG_RIP] += 2;
   sigset_t mask;
   sigprocmask(SIG_BLOCK, NULL, &mask);
-  blocked = sigismember(&mask, SIGTRAP) + 2 * sigismember(&mask, SIGUSR1);
+  blocked = sigismember(&mask, SIGILL) + 2 * sigismember(&mask, SIGUSR1);
   handled++;
 }
 
@@ -49,7 +53,7 @@ static long call(void) {
 
 static void print_action(void) {
   struct sigaction action;
-  sigaction(SIGTRAP, NULL, &action);
+  sigaction(SIGILL, NULL, &action);
   int is_ours = (action.sa_flags & SA_SIGINFO) != 0 && action.sa_sigaction == handle;
   puts(is_ours                           ? "handle"
        : action.sa_handler == SIG_DFL    ? "default"
@@ -76,9 +80,9 @@ static void map_and_call(const char *words) {
 int main(int argc, char **argv) {
   if (argc != 2) return 2;
   struct sigaction action = {.sa_handler = SIG_DFL};
-  sigset_t traps;
-  sigemptyset(&traps);
-  sigaddset(&traps, SIGTRAP);
+  sigset_t illegal;
+  sigemptyset(&illegal);
+  sigaddset(&illegal, SIGILL);
   if (strcmp(argv[1], "handle") == 0) {
     action.sa_sigaction = handle;
     action.sa_flags = SA_SIGINFO;
@@ -86,9 +90,9 @@ int main(int argc, char **argv) {
   } else if (strcmp(argv[1], "ignore") == 0) {
     action.sa_handler = SIG_IGN;
   } else if (strcmp(argv[1], "block") == 0) {
-    sigprocmask(SIG_BLOCK, &traps, NULL);
+    sigprocmask(SIG_BLOCK, &illegal, NULL);
   }
-  sigaction(SIGTRAP, &action, NULL);
+  sigaction(SIGILL, &action, NULL);
   setvbuf(stdin, NULL, _IONBF, 0);
   setvbuf(stdout, NULL, _IOLBF, 0);
   printf("ready %#lx\n", (long)&probed_counter);
@@ -97,11 +101,11 @@ int main(int argc, char **argv) {
     line[strcspn(line, "\n")] = 0;
     if (strcmp(line, "call") == 0) {
       printf("called %ld\n", call());
-    } else if (strcmp(line, "int3") == 0) {
-      __asm__ volatile("int3");
+    } else if (strcmp(line, "illegal") == 0) {
+      __asm__ volatile("ud2");
       printf("handled %d %d\n", handled, blocked);
     } else if (strcmp(line, "kill") == 0) {
-      kill(getpid(), SIGTRAP);
+      kill(getpid(), SIGILL);
       printf("handled %d %d\n", handled, blocked);
     } else if (strcmp(line, "action") == 0) {
       print_action();

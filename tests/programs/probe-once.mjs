@@ -1,0 +1,28 @@
+/**
+ * Starts a program with a probe in it, and prints what became of the probe, the count of its hits, and what they say.
+ *
+ *   node probe-once.mjs DEFINITION PROGRAM [ARGUMENT]...
+ */
+import { readFileSync } from 'node:fs';
+import { fileIdentity, FileSymbols, parseDefinition, ProbeTracer } from '@usertrace/uprobes';
+import { openUtrace } from '@usertrace/utrace';
+
+const [text, command, ...args] = process.argv.slice(2);
+const reader = { read: (file) => readFileSync(file) };
+const definition = parseDefinition(text, {
+  look: (file) => ({ kind: 'regular', identity: fileIdentity(file) }),
+  functionOffset: (file, name) => FileSymbols.open(file, reader)?.functionOffset(name),
+});
+const utrace = openUtrace();
+const tracer = new ProbeTracer(utrace, (reason) => console.error(reason));
+const values = [];
+const kinds = new Set();
+await tracer.add(definition, (hit) => {
+  values.push(hit.values.map(String));
+  for (const { kind } of tracer.places()) kinds.add(kind);
+});
+tracer.spawn({ command, args, stdio: [0, 2, 2] });
+await utrace.untilEmpty();
+await tracer.close();
+await utrace.close();
+console.log(JSON.stringify({ kinds: [...kinds], count: values.length, last: values.at(-1) }));

@@ -1,0 +1,263 @@
+/**
+ * Probes by jump in programs that run: their hits and values are right, the programs do what they do unprobed, and nothing that
+ * happens to tracer, thread or process harms them.
+ */
+import { readFileSync } from 'node:fs';
+import { addressOf, ElfFile } from '@usertrace/abi';
+import type { Hit, ProbeTracer } from '@usertrace/uprobes';
+import type { Utrace } from '@usertrace/utrace';
+import { describe, expect, it } from 'vitest';
+import { cProgram } from '../support/c-programs.ts';
+import { missing } from '../support/requirements.ts';
+import { until } from '../support/wait.ts';
+import { inRepository } from '../support/repository.ts';
+import { definitionOf, unprobed, withTracer } from './breakpoint-fixture.ts';
+import { finishAsOrdinaryUser, needs } from './fixture.ts';
+import { Answering, killedTracer, PATIENCE_MS, untilUntouched } from './killed-tracers.ts';
+import { readMemory } from './process-memory.ts';
+
+const SCALE = Number(process.env['USERTRACE_SCALE'] ?? 1);
+const TRACER = 'probe-tracer.mjs';
+const KILLS = 30 * SCALE;
+const CHANGES = 100 * SCALE;
+/** Between a tracer's first sign and its death. */
+const LIFE_MS = 150;
+const LANES = 'memfd:usertrace-probes';
+
+const lacking = missing('root', 'cc');
+
+function expectJump(tracer: ProbeTracer): void {
+  expect(tracer.places()).toMatchObject([{ kind: 'jump', reason: undefined }]);
+}
+
+/** Whether the code of a static program in memory is that of its file. */
+function isUnchanged(program: string, pid: number): boolean {
+  const file = new ElfFile(readFileSync(program));
+  const text = file.section('.text');
+  if (text === undefined) throw new Error('no code');
+  const inMemory = readMemory(pid, Number(addressOf(file, BigInt(text.offset))), text.size);
+  return inMemory.equals(Buffer.from(file.content(text).raw()));
+}
+
+describe.skipIf(lacking !== undefined)('probes by jump', () => {
+  it('tell each call with its values, thread and process, in threads, a child and after an exec', async () => {
+    const program = cProgram('tests/programs/values.c');
+    const target = await Answering.start(program);
+    const definition = definitionOf(
+      `p:g/e ${program}:probed_values a=%di b=%si:s16 c=%si:u8 f=%si:b4@2/16 s=+0(%dx):string t=+0(%dx):x8[3] ` +
+        `p=+8(+0(%cx)):u32 w=\\7:u32 n=$comm st=$stack0 bad=+0(%r8):u64 text=\\"it"`,
+    );
+    const hits: Hit[] = [];
+    await withTracer(async (tracer) => {
+      await tracer.attach(target.pid);
+      await tracer.add(definition, (hit) => hits.push(hit));
+      expectJump(tracer);
+      expect(await target.ask('threads 4 50')).toBe('done 0');
+      expect(await target.ask('fork 50')).toBe('done 0');
+    });
+    const callers = new Map<number, Hit[]>();
+    for (const hit of hits) callers.set(hit.tid, [...(callers.get(hit.tid) ?? []), hit]);
+    expect(callers.size).toBe(5);
+    const processes = new Set(hits.map(({ tgid }) => tgid));
+    expect(processes.size).toBe(2);
+    expect(processes.has(target.pid)).toBe(true);
+    for (const [tid, own] of callers) {
+      expect(own).toHaveLength(50);
+      for (const [index, { values, address, definition: of }] of own.entries()) {
+        const [a, b, c, f, s, t, p, w, n, st, bad, text] = values;
+        expect(of).toBe(definition);
+        const text0 = ['one', 'two', 'three'][index % 3] as string;
+        expect({ a, b, c, w, p }).toEqual({
+          a: BigInt(index),
+          b: BigInt(-index),
+          c: BigInt.asUintN(8, BigInt(-index)),
+          w: 7n,
+          p: 77n,
+        });
+        expect(f).toBe((BigInt.asUintN(16, BigInt(-index)) >> 2n) & 15n);
+        expect(s).toBe(text0);
+        expect(t).toEqual([0, 1, 2].map((at) => BigInt(text0.charCodeAt(at))));
+        expect(n).toBe(`caller ${tid}`.slice(0, 15));
+        expect(typeof st).toBe('bigint');
+        expect([bad, text]).toEqual([undefined, 'it']);
+        expect(address).toBe(own[0]?.address);
+      }
+      const times = own.map(({ timeNs }) => timeNs);
+      expect(times).toEqual(times.toSorted((one, other) => Number(one - other)));
+    }
+    expect(isUnchanged(program, target.pid)).toBe(true);
+    expect(await target.end()).toEqual(['status 0']);
+  });
+
+  it(
+    'come and go while threads call the function',
+    async () => {
+      const program = cProgram('tests/programs/probed-loop.c');
+      const target = await Answering.start(program, '8');
+      const definition = definitionOf(`p:g/e ${program}:probed_work a=%di`);
+      let hits = 0;
+      let late = 0;
+      await withTracer(async (tracer) => {
+        await tracer.attach(target.pid);
+        for (let round = 0; round < CHANGES; round++) {
+          let isThere = true;
+          const remove = await tracer.add(definition, () => {
+            if (isThere) hits += 1;
+            else late += 1;
+          });
+          expect(tracer.places().map(({ kind }) => kind)).toEqual([
+            expect.stringMatching(/jump|breakpoint/u),
+          ]);
+          await remove();
+          isThere = false;
+        }
+      });
+      expect(hits).toBeGreaterThan(CHANGES);
+      expect(late).toBe(0);
+      expect(isUnchanged(program, target.pid)).toBe(true);
+      const [result, status] = await target.end();
+      expect(result).toMatch(/^calls [0-9]+ wrong 0$/u);
+      expect(status).toBe('status 0');
+    },
+    300_000 * SCALE,
+  );
+
+  it('of several definitions at a place are one jump, and each gets its values', async () => {
+    const program = cProgram('tests/programs/values.c');
+    const target = await Answering.start(program);
+    const values = new Map<string, unknown[]>();
+    const add = (tracer: ProbeTracer, words: string): Promise<() => Promise<void>> => {
+      const own: unknown[] = [];
+      values.set(words, own);
+      return tracer.add(definitionOf(`p:g/e ${program}:probed_values ${words}`), (hit) =>
+        own.push(hit.values),
+      );
+    };
+    await withTracer(async (tracer) => {
+      await tracer.attach(target.pid);
+      const removeFirst = await add(tracer, 'a=%di');
+      await add(tracer, 's=+0(%dx):string');
+      await add(tracer, 'a=%di b=%si:s16');
+      expect(tracer.places().map(({ kind }) => kind)).toEqual(['jump', 'jump', 'jump']);
+      expect(await target.ask('threads 1 3')).toBe('done 0');
+      await removeFirst();
+      expect(await target.ask('threads 1 2')).toBe('done 0');
+    });
+    expect(values.get('a=%di')).toEqual([[0n], [1n], [2n]]);
+    expect(values.get('s=+0(%dx):string')).toEqual([['one'], ['two'], ['three'], ['one'], ['two']]);
+    expect(values.get('a=%di b=%si:s16')).toEqual([
+      [0n, 0n],
+      [1n, -1n],
+      [2n, -2n],
+      [0n, 0n],
+      [1n, -1n],
+    ]);
+  });
+
+  it('are breakpoints while another probe is among what a jump would displace', async () => {
+    const program = cProgram('tests/programs/values.c');
+    const target = await Answering.start(program);
+    const { offset } = definitionOf(`p:g/e ${program}:probed_values`);
+    const counts = [0, 0];
+    await withTracer(async (tracer) => {
+      await tracer.attach(target.pid);
+      await tracer.add(definitionOf(`p:g/e ${program}:${offset}`), () => (counts[0] = (counts[0] ?? 0) + 1));
+      expectJump(tracer);
+      // The function begins with an instruction of 4 bytes.
+      const remove = await tracer.add(
+        definitionOf(`p:g/f ${program}:${offset + 4n}`),
+        () => (counts[1] = (counts[1] ?? 0) + 1),
+      );
+      expect(tracer.places()[0]).toMatchObject({ kind: 'breakpoint', reason: 'neighbour' });
+      expect(await target.ask('threads 2 20')).toBe('done 0');
+      await remove();
+      expectJump(tracer);
+      expect(await target.ask('threads 2 20')).toBe('done 0');
+    });
+    expect(counts).toEqual([80, 40]);
+  });
+
+  it(
+    'go on under signals whose handlers leave the trampoline by longjmp',
+    async () => {
+      const program = cProgram('tests/programs/signal-storm.c');
+      const target = await Answering.start(program, '4', String(100_000 * SCALE), '300');
+      const definition = definitionOf(`p:g/e ${program}:probed_work a=%di:s64 n=$comm`);
+      let last = 0;
+      await withTracer(async (tracer, utrace) => {
+        await tracer.attach(target.pid);
+        await tracer.add(definition, () => (last = performance.now()));
+        expectJump(tracer);
+        const result = target.ask('');
+        await untilEnded(utrace, target);
+        expect(await result).toBe(`calls ${400_000 * SCALE} wrong 0`);
+      });
+      expect(last).toBeGreaterThan(0);
+    },
+    120_000 * SCALE,
+  );
+
+  it('record nothing while nobody listens', async () => {
+    const program = cProgram('tests/programs/values.c');
+    const target = await Answering.start(program);
+    const definition = definitionOf(`p:g/e ${program}:probed_values a=%di`);
+    const values: unknown[] = [];
+    await withTracer(async (tracer) => {
+      await tracer.attach(target.pid);
+      await tracer.add(definition, (hit) => values.push(hit.values[0]));
+      tracer.setListening(definition, false);
+      expect(await target.ask('threads 2 20')).toBe('done 0');
+      tracer.setListening(definition, true);
+      expect(await target.ask('threads 1 2')).toBe('done 0');
+    });
+    expect(values).toEqual([0n, 1n]);
+  });
+
+  it('are for ordinary users too', async (context) => {
+    needs(context, 'setpriv');
+    const program = cProgram('tests/programs/probed.c');
+    const definition = `p:g/e ${program}:probed_work a=%di s=+0(%si):string`;
+    const script = inRepository('tests', 'programs', 'probe-once.mjs');
+    const command = [process.execPath, script, definition, program, '4', '150'];
+    const { stdout, stderr, status } = await finishAsOrdinaryUser(...command);
+    // Threads, a child, and the same again after an exec.
+    expect(JSON.parse(stdout)).toMatchObject({ kinds: ['jump'], count: 9 * 150 });
+    expect(stderr).toBe(unprobed([program, '4', '150']));
+    expect(status).toBe(0);
+  });
+
+  it(
+    'left behind by killed tracers harm nobody, and the next tracer takes them away',
+    async () => {
+      const program = cProgram('tests/programs/probed-loop.c');
+      const target = await Answering.start(program, '4');
+      const least = async (): Promise<number> => Number((await target.ask('least')).split(' ')[1]);
+      const names = ['probed_work', 'probed_recursion'];
+      for (let round = 0; round < KILLS; round++) {
+        const definition = `p:g/e ${program}:${names[round % 2]} a=%di s=+0(%sp):x8[4]`;
+        await killedTracer(TRACER, [target.pid, definition], Math.random() * LIFE_MS, /^begin/u);
+        await untilUntouched(target.pid);
+        const calls = await least();
+        await until('every thread runs on', async () => (await least()) > calls + 10, PATIENCE_MS);
+        expect(await target.ask('fork')).toBe('child 0');
+      }
+      await withTracer(async (tracer) => {
+        await tracer.attach(target.pid);
+      });
+      expect(isUnchanged(program, target.pid)).toBe(true);
+      expect(readFileSync(`/proc/${target.pid}/maps`, 'latin1')).not.toContain(LANES);
+      const [result, status] = await target.end();
+      expect(result).toMatch(/^calls [0-9]+ wrong 0$/u);
+      expect(status).toBe('status 0');
+    },
+    600_000 * SCALE,
+  );
+});
+
+async function untilEnded(utrace: Utrace, target: Answering): Promise<void> {
+  await until(
+    `process ${target.pid} has ended`,
+    () => utrace.task(target.pid) === undefined,
+    120_000 * SCALE,
+  );
+}
