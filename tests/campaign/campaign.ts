@@ -8,6 +8,7 @@
 import { mkdirSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { Random } from '../fuzz/random.ts';
+import { compareLines, type LinesFinding } from './lines.ts';
 import { type Place, Places } from './places.ts';
 import {
   isRefusedByKernel,
@@ -39,6 +40,8 @@ export interface Finding {
   readonly workload: string;
   readonly seed: number;
   readonly places: number;
+  /** Places where the kernel's uprobe cannot be asked: the program did the same with ours. */
+  readonly uncounted: number;
   /** Places that were hit at all. */
   readonly executed: number;
   /** Places whose count differed between two runs under the kernel's uprobes. */
@@ -53,6 +56,7 @@ export interface Finding {
   /** What the places became: `jump`, or why not; where no process was seen with it, what the code lets one expect. */
   readonly kinds: ReadonlyMap<string, number>;
   readonly refusals: readonly string[];
+  readonly lines: LinesFinding;
   /** What was not as it should be. */
   readonly differences: readonly string[];
   readonly seconds: number;
@@ -81,13 +85,15 @@ export async function probe(
     if (alone === undefined || repeated === undefined)
       throw new Error(`Cannot run ${workload.name}: it does not end`);
     const differences = differencesOf('a second run', alone, repeated);
-    const candidates = new Places(workload.file, new Random(seed)).take(count * CANDIDATES);
+    const taken = new Places(workload.file, new Random(seed)).take(count * CANDIDATES);
+    const candidates = taken.filter(({ isForKernel }) => isForKernel);
+    const uncounted = taken.filter(({ isForKernel, expected }) => !isForKernel && expected === 'jump');
     const { hits: counts, harmful } = countedByKernel(workload, alone, candidates, own);
     const places = choose(counts, count);
     const second = runUnderKernel(workload, places, own, RUN_TIMEOUT_MS);
     if (second === undefined)
       throw new Error(`Cannot count: ${workload.name} does not end under the kernel's uprobes`);
-    const ours = await runUnderOurs(workload, places, own, RUN_TIMEOUT_MS);
+    const ours = await runUnderOurs(workload, [...places, ...uncounted], own, RUN_TIMEOUT_MS);
     differences.push(...differencesOf('the probed run', alone, ours));
     const doubtful: Place[] = [];
     let [undetermined, refusedByKernel] = [0, 0];
@@ -107,18 +113,24 @@ export async function probe(
             `${seen(ours, index)} hits, the kernel's ${kernel}`,
         );
     }
+    const lines = await compareLines(workload, counts, own, RUN_TIMEOUT_MS);
+    differences.push(...lines.differences);
     return {
       workload: workload.name,
       seed,
-      places: places.length,
+      places: places.length + uncounted.length,
+      uncounted: uncounted.length,
       executed: places.filter((place) => (counts.get(place) ?? 0) > 0).length,
       undetermined,
       refusedByKernel,
       harmful: harmful.map(({ name, offset }) => `${name} at 0x${offset.toString(16)}`),
       hits: sumOf(ours.hits) + sumOf(ours.misses),
       misses: sumOf(ours.misses),
-      kinds: countsOf(places.map(({ expected }, index) => ours.kinds.get(index) ?? expected)),
+      kinds: countsOf(
+        [...places, ...uncounted].map(({ expected }, index) => ours.kinds.get(index) ?? expected),
+      ),
       refusals: ours.refusals,
+      lines,
       differences,
       seconds: (performance.now() - startedAt) / 1000,
     };

@@ -21,16 +21,31 @@ const EXIT_SKIPPED = 77;
 const DIFFERENCES_MAX = 20;
 
 function print(finding: Finding): void {
-  const { workload, places, executed, undetermined, hits, misses, kinds, refusals, differences, seconds } =
-    finding;
+  const {
+    workload,
+    places,
+    uncounted,
+    executed,
+    undetermined,
+    hits,
+    misses,
+    kinds,
+    refusals,
+    differences,
+    seconds,
+  } = finding;
   const verdicts = [...kinds].map(([verdict, count]) => `${verdict} ${count}`).join(', ');
   console.log(
-    `${workload}: ${places} places, ${executed} executed, ${hits} hits (${misses} had no room), ${undetermined} not the same in two runs, ` +
+    `${workload}: ${places} places, ${uncounted} of them not counted by the kernel, ${executed} executed, ${hits} hits (${misses} had no room), ${undetermined} not the same in two runs, ` +
       `${refusals.length} refused, ${differences.length} differences, ${seconds.toFixed(1)} s (--seed ${finding.seed})`,
   );
   console.log(`  ${verdicts}`);
   for (const [refusal, count] of countsOf(refusals.map(withoutAddresses)))
     console.log(`  ${count} x ${refusal}`);
+  const { lines } = finding;
+  console.log(
+    `  ${lines.lines} lines of ${lines.events} events compared, ${lines.undetermined} events not the same in two runs`,
+  );
   if (finding.refusedByKernel > 0)
     console.log(`  ${finding.refusedByKernel} were hit where the kernel allows no probe`);
   for (const place of finding.harmful)

@@ -17,7 +17,12 @@ export interface Place {
   readonly offset: number;
   /** What the code lets one expect there: `jump`, or why not. */
   readonly expected: string;
+  /** Whether the kernel's uprobe can be asked there. */
+  readonly isForKernel: boolean;
 }
+
+/** First bytes of instructions in the encodings VEX and EVEX. */
+const VECTOR_ENCODINGS: ReadonlySet<number> = new Set([0xc4, 0xc5, 0x62]);
 
 /** The functions of a file, in an order that the seed decides. */
 export class Places {
@@ -72,6 +77,8 @@ export class Places {
       name: `${name}${inside}`,
       offset: Number(offset),
       expected: placement.kind === 'jump' ? 'jump' : placement.reason,
+      // Linux 6.18 takes their opcodes for those of one byte: it emulates vpbroadcastb (7a) as a branch, and the program goes astray.
+      isForKernel: !VECTOR_ENCODINGS.has(image.read(address, 1)?.[0] ?? 0),
     };
   }
 }

@@ -6,7 +6,13 @@ import { spawnSync } from 'node:child_process';
 import { closeSync, openSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { fileIdentity, parseDefinition, type ProbeDefinition, ProbeTracer } from '@usertrace/uprobes';
+import {
+  fileIdentity,
+  type Hit,
+  parseDefinition,
+  type ProbeDefinition,
+  ProbeTracer,
+} from '@usertrace/uprobes';
 import { openUtrace } from '@usertrace/utrace';
 import { cProgram } from '../support/c-programs.ts';
 import { Child } from '../support/child.ts';
@@ -121,7 +127,7 @@ export function definitionOf(file: string, { offset }: Place, name: string, word
 }
 
 /**
- * Runs a workload under our probes.
+ * Runs a workload under our probes at places.
  *
  * @throws {Error} when it does not end in time
  */
@@ -131,17 +137,33 @@ export async function runUnderOurs(
   folder: string,
   timeoutMs: number,
 ): Promise<Observed> {
-  const launch = launchOf(workload, folder);
-  const refusals: string[] = [];
   const hits = places.map(() => 0);
   const definitions = places.map((place, index) => definitionOf(workload.file, place, `f${index}`));
+  const traced = await runTraced(workload, definitions, folder, timeoutMs, (index) => {
+    hits[index] = (hits[index] ?? 0) + 1;
+  });
+  return { ...traced, hits };
+}
+
+/**
+ * Runs a workload under our probes.
+ *
+ * @param hit told of each hit, with its definition's index
+ * @throws {Error} when it does not end in time
+ */
+export async function runTraced(
+  workload: Workload,
+  definitions: readonly ProbeDefinition[],
+  folder: string,
+  timeoutMs: number,
+  hit: (index: number, hit: Hit) => void,
+): Promise<Omit<Observed, 'hits'>> {
+  const launch = launchOf(workload, folder);
+  const refusals: string[] = [];
   await using utrace = openUtrace();
   const tracer = new ProbeTracer(utrace, (reason) => refusals.push(String(reason)));
-  for (const [index, definition] of definitions.entries()) {
-    await tracer.add(definition, () => {
-      hits[index] = (hits[index] ?? 0) + 1;
-    });
-  }
+  for (const [index, definition] of definitions.entries())
+    await tracer.add(definition, (found) => hit(index, found));
   const kinds = new Map<number, string>();
   const stdio = ['r', 'w', 'w'].map((flags) => openSync('/dev/null', flags)) as [number, number, number];
   const group = tracer.spawn({ command: launch.command, args: launch.args, env: launch.env, stdio });
@@ -161,7 +183,7 @@ export async function runUnderOurs(
     await tracer.close();
   }
   const misses = definitions.map((definition) => tracer.misses(definition));
-  return { ...outcomeOf(launch), hits, misses, kinds, refusals };
+  return { ...outcomeOf(launch), misses, kinds, refusals };
 }
 
 /** Adds what the places have become in the processes of now. What has become several things is named after the last. */

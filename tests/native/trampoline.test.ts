@@ -113,7 +113,6 @@ function run(
   });
   expect({ status: done.status, signal: done.signal }).toEqual({ status: 0, signal: null });
   const memory = done.stdout.subarray(16);
-  const pid = done.pid;
   const hits: Hit[] = [];
   let lost = 0n;
   for (let lane = 0; lane < 2; lane++) {
@@ -138,7 +137,7 @@ function run(
     }
   }
   const nsPerCall = Number(done.stdout.readBigUInt64LE(0)) / calls;
-  return { pid, nsPerCall, broken: done.stdout.readBigUInt64LE(8), hits, lost };
+  return { pid: done.pid, nsPerCall, broken: done.stdout.readBigUInt64LE(8), hits, lost };
 }
 
 function value(hit: Hit | undefined, text: string, index: number): bigint {

@@ -1,10 +1,10 @@
 /**
- * Starts a program with a probe in it, and prints what became of the probe, the count of its hits, and what they say.
+ * Starts a program with a probe in it, and prints how its hits came, how many, and what the last one says.
  *
  *   node probe-once.mjs DEFINITION PROGRAM [ARGUMENT]...
  */
 import { readFileSync } from 'node:fs';
-import { fileIdentity, FileSymbols, parseDefinition, ProbeTracer } from '@usertrace/uprobes';
+import { fileIdentity, FileSymbols, JumpHit, parseDefinition, ProbeTracer } from '@usertrace/uprobes';
 import { openUtrace } from '@usertrace/utrace';
 
 const [text, command, ...args] = process.argv.slice(2);
@@ -19,7 +19,7 @@ const values = [];
 const kinds = new Set();
 await tracer.add(definition, (hit) => {
   values.push(hit.values.map(String));
-  for (const { kind } of tracer.places()) kinds.add(kind);
+  kinds.add(hit instanceof JumpHit ? 'jump' : 'breakpoint');
 });
 tracer.spawn({ command, args, stdio: [0, 2, 2] });
 await utrace.untilEmpty();

@@ -119,11 +119,10 @@ describe('breakpoints', () => {
     });
     expect(hits).toBe(100);
     expect(await target.ask('call')).toBe('called 0');
-    let isOver = false;
-    const life = killedTracer(TRACER, [target.pid, definition], LIFE_MS, /^ready/u).finally(
-      () => (isOver = true),
-    );
-    while (!isOver) expect(await target.ask('call')).toBe('called 0');
+    const life = killedTracer(TRACER, [target.pid, definition], LIFE_MS, /^ready/u);
+    const hasEnded = life.then(() => 'ended');
+    for (let answer = ''; answer !== 'ended'; answer = await Promise.race([hasEnded, Promise.resolve('')]))
+      expect(await target.ask('call')).toBe('called 0');
     await life;
     expect(await target.ask('call')).toBe('called 0');
   });

@@ -277,6 +277,32 @@ describe('as root', () => {
     expect(none.stderr).toMatch(/Cannot find app:nothing/);
   });
 
+  test('a program that is faster than the prober loses hits, which are counted exactly', async (context) => {
+    needs(context, 'cc');
+    const of = await makeWorld('root');
+    const count = 60_000;
+    const ended = await of.run(
+      'record',
+      '--json',
+      '-e',
+      work(of),
+      '-o',
+      'l.dat',
+      '--',
+      of.target,
+      `${count}`,
+    );
+    expect(ended.status, ended.stderr).toBe(7);
+    const { events, lost } = JSON.parse(
+      ended.stdout.split('\n').find((line) => line.startsWith('{')) ?? '{}',
+    ) as {
+      events: number;
+      lost: number;
+    };
+    expect(events + lost).toBe(count);
+    expect(events).toBeGreaterThan(0);
+  });
+
   test('returns are events with what was returned', async (context) => {
     needs(context, 'cc');
     const of = await makeWorld('root');

@@ -119,7 +119,7 @@ describe('usertrace record', () => {
       // An event that was being written when the session ended may be in neither count.
       expect(written - summary.events - summary.lost).toBeGreaterThanOrEqual(0);
       expect(written - summary.events - summary.lost).toBeLessThanOrEqual(counts.size);
-      expect(summary.events).toBeGreaterThan(10_000);
+      expect(summary.events).toBeGreaterThan(100);
       for (const events of byThread(await world.events('lost.dat')).values())
         checkSequence(events, undefined);
       await compareWithTraceCmd('lost.dat');
@@ -224,7 +224,7 @@ describe('usertrace record', () => {
         }
         expect(await isOn(producer.pid)).toBe(false);
         const events = await world.events('small/full.dat');
-        expect(events.length).toBeGreaterThan(1000);
+        expect(events.length).toBeGreaterThan(100);
         checkSequence(events, undefined);
         await compareWithTraceCmd('small/full.dat');
       } finally {

@@ -27,7 +27,7 @@ export class Probe {
 
   constructor(definition: ProbeDefinition, filePath: string, { scope, owner }: ProbeTerms) {
     this.definition = definition;
-    this.#traced = definition;
+    this.#traced = { ...definition, path: filePath };
     this.filePath = filePath;
     this.line = definitionLine(definition);
     this.scope = scope.kind;
@@ -35,7 +35,7 @@ export class Probe {
     this.owner = owner;
   }
 
-  /** The definition as a tracer is given it: with the filter. */
+  /** The definition as a tracer is given it: with the file's absolute path, and with the filter. */
   get traced(): ProbeDefinition {
     return this.#traced;
   }
@@ -56,7 +56,7 @@ export class Probe {
     const fields = filterFields(this.definition).filter(({ kind }) => kind !== 'cpu');
     const filter = HitFilter.parse(text, fields);
     if (filter === undefined) return;
-    this.#traced = { ...this.definition, filter };
+    this.#traced = { ...this.#traced, filter };
   }
 
   /** The event that it feeds. */

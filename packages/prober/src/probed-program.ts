@@ -116,6 +116,14 @@ export class ProbedProgram {
     this.#hits.push({ index, probe, hit, comm }, hit.timeNs);
   }
 
+  /** Hits found no room: readers find events missing where the following one is. */
+  miss(probe: Probe, count: number): void {
+    const counts = this.#countsByProbe.get(probe);
+    if (counts !== undefined) counts.misses += count;
+    probe.misses += count;
+    this.provider.lose(count);
+  }
+
   /**
    * Writes hits that were taken.
    *

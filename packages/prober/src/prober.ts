@@ -329,7 +329,7 @@ export class Prober implements TreeListener, ProbeSetListener {
     for (const { pid, parentPid } of this.#scan.processes)
       if (!before.has(pid)) this.#inherit(pid, parentPid);
     // What an ended process did last is in its lanes.
-    for (const tree of this.#trees) tree.drain();
+    this.#writeHits();
     for (const program of this.#programsByPid.values()) {
       const { pid, startTicks } = program.found;
       if (this.#scan.process(pid)?.startTicks !== startTicks) this.#end(program);
@@ -465,7 +465,18 @@ export class Prober implements TreeListener, ProbeSetListener {
     const now = process.hrtime.bigint();
     for (const tree of this.#trees) tree.drain();
     for (const program of this.#programsByPid.values()) program.release(untilNs);
+    for (const tree of this.#trees) this.#countMisses(tree);
     this.#drainedNs = now;
+  }
+
+  /** Lanes are shared by the processes of a tree, and so what found no room there is counted for one of them. */
+  #countMisses(tree: TracedTree): void {
+    for (const probe of tree.wanted) {
+      const misses = tree.takeMisses(probe);
+      if (misses <= 0) continue;
+      const program = [...this.#programsByPid.values()].find((one) => one.tree === tree && one.has(probe));
+      program?.miss(probe, misses);
+    }
   }
 
   #treeAround(pid: number): TracedTree | undefined {
@@ -474,6 +485,7 @@ export class Prober implements TreeListener, ProbeSetListener {
 
   #letGo(tree: TracedTree): void {
     if (!this.#trees.has(tree) || tree.isLeaving) return;
+    this.#writeHits();
     for (const program of this.#programsByPid.values()) if (program.tree === tree) program.tree = undefined;
     tree
       .close()

@@ -8,6 +8,8 @@ import { readMappings } from '@usertrace/uprobes';
 
 /** Processes that are looked at: pid_max is 4,194,304, but nobody has so many. */
 const PROCESSES_MAX = 32_768;
+/** How often a process that is known is asked whether it is still the same, and what it is called. */
+const SEEN_INTERVAL_MS = 1_000;
 /** How often a new process is looked at in a row. */
 const EARLY_LOOKS = 5;
 const LATER_LOOK_MS = 2_000;
@@ -30,6 +32,8 @@ export interface FoundProcess {
 
 interface KnownProcess {
   found: FoundProcess;
+  seenAtMs: number;
+  /** At its mappings. */
   looks: number;
   lookedAtMs: number;
   /** As fileIdentity() makes them. */
@@ -57,7 +61,7 @@ export class ProcessScan {
     const present = new Set(pids);
     for (const pid of this.#byPid.keys()) if (!present.has(pid)) this.#byPid.delete(pid);
     for (const pid of pids) {
-      if (pid === process.pid) continue;
+      if (pid === process.pid || (mappings !== 'all' && this.#isFresh(pid, mappings))) continue;
       const found = this.#isOurs(pid) ? readProcess(pid) : undefined;
       if (found === undefined) this.#byPid.delete(pid);
       else this.#note(found, mappings);
@@ -90,14 +94,22 @@ export class ProcessScan {
     const now = performance.now();
     let known = this.#byPid.get(found.pid);
     if (known === undefined || known.found.startTicks !== found.startTicks) {
-      known = { found, looks: 0, lookedAtMs: 0, files: new Set() };
+      known = { found, seenAtMs: now, looks: 0, lookedAtMs: 0, files: new Set() };
       this.#byPid.set(found.pid, known);
     }
     known.found = found;
+    known.seenAtMs = now;
     if (mappings === 'none' || (mappings === 'due' && !this.#isDue(known, now))) return;
     known.looks++;
     known.lookedAtMs = now;
     known.files = codeFiles(found.pid);
+  }
+
+  /** Whether a process that is still there need not be looked at now. A number that another was given is noticed a little later. */
+  #isFresh(pid: number, mappings: 'due' | 'none'): boolean {
+    const known = this.#byPid.get(pid);
+    if (known === undefined || (mappings === 'due' && known.looks < EARLY_LOOKS)) return false;
+    return performance.now() - known.seenAtMs < SEEN_INTERVAL_MS;
   }
 
   #isDue({ looks, lookedAtMs }: KnownProcess, now: number): boolean {

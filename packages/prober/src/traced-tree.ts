@@ -26,6 +26,7 @@ export class TracedTree {
   readonly #listener: TreeListener;
   /** Those in force, with what takes them away; undefined for one that was late, which goes with the tracer. */
   readonly #removalByProbe = new Map<Probe, (() => Promise<void>) | undefined>();
+  readonly #missesByProbe = new Map<Probe, number>();
   #group: ProcessEngine | undefined;
   #births: ProcessEngine | undefined;
   #isLeaving = false;
@@ -110,9 +111,12 @@ export class TracedTree {
     return this.#tracer.places().filter((state) => state.pid === pid && state.definition === probe.traced);
   }
 
-  /** Hits of a probe that found no room, of all processes. */
-  misses(probe: Probe): number {
-    return this.#tracer.misses(probe.traced);
+  /** Hits of a probe that found no room, in any of the processes, since this was asked last. */
+  takeMisses(probe: Probe): number {
+    const misses = this.#tracer.misses(probe.traced);
+    const before = this.#missesByProbe.get(probe) ?? 0;
+    this.#missesByProbe.set(probe, misses);
+    return misses - before;
   }
 
   /** Tells the hits of jumps up to now. */

@@ -195,10 +195,11 @@ export class LaneCopy {
       const isBroken = this.#pendingLost > 0 || builder.eventCount === 0;
       if (isBroken || !builder.append(sinceOpened + elapsedNs, page.bytes, start, length)) {
         this.#closeBuilder();
-        builder.open(timestamp, this.#pendingLost);
+        // At the time of its first record: trace-cmd tells of losses only where no time extend comes before that.
+        builder.open(timestamp + BigInt(elapsedNs), this.#pendingLost);
         this.#pendingLost = 0;
-        sinceOpened = 0;
-        builder.append(elapsedNs, page.bytes, start, length);
+        sinceOpened = -elapsedNs;
+        builder.append(0, page.bytes, start, length);
       }
       this.#isBuilderAhead = true;
       taken += 1;

@@ -138,8 +138,8 @@ export function argumentTexts(
     return Array.from({ length: 6 }, (_, index) => `0x${argument(index).toString(16)}`);
   const texts: string[] = [];
   let kindBehind: ArgumentKind | '-' | undefined;
-  for (let index = 0; index < kinds.length; index++) {
-    const kind = kindBehind ?? (kinds[index] as ArgumentKind);
+  for (const [index, ownKind] of kinds.entries()) {
+    const kind: ArgumentKind | '-' = kindBehind ?? ownKind;
     if (kind === '-') break;
     if (kind === 'm' && kinds[index - 1] === '{open}' && !mayMakeFile(argument(index - 1))) break;
     const following = index < 5 ? argument(index + 1) : 0n;

@@ -60,9 +60,8 @@ export class ServedProbes implements ProbesPort {
     let path: string;
     try {
       path = proberSocketPath(OWN_SURROUNDINGS);
-    } catch (error) {
-      // Then neither can there be a prober.
-      this.#warn((error as Error).message);
+    } catch {
+      // Without a runtime folder there is no prober; who writes a definition is told.
       return;
     }
     this.#search = setInterval(() => {

@@ -35,7 +35,7 @@ export class EngineEvents implements EventSource {
   /** Processes of which no event is told: for them /proc is searched, as when events were lost. */
   readonly #untraced = new Set<Pid>();
   #isIncomplete = false;
-  #isDraining = false;
+  #isServerBusy = false;
 
   /**
    * @param arrived called when an event was noted, with its task still stopped; it may drain
@@ -58,9 +58,7 @@ export class EngineEvents implements EventSource {
   }
 
   drain(): ConnectorBatch {
-    this.#isDraining = true;
-    this.#utrace.bring();
-    this.#isDraining = false;
+    this.#whileServerIsBusy(() => this.#utrace.bring());
     this.#forgetDead();
     const events = this.#events;
     const overflowed = this.#isIncomplete || this.#untraced.size > 0;
@@ -71,11 +69,10 @@ export class EngineEvents implements EventSource {
 
   follow(pid: Pid): void {
     if (this.#isFollowed(pid) || this.#untraced.has(pid)) return;
+    const events = Event.CLONE | Event.EXEC | Event.DEATH;
     try {
-      this.#utrace.attach(pid, this.#callbacks, {
-        events: Event.CLONE | Event.EXEC | Event.DEATH,
-        follow: true,
-      });
+      // What is found out about other tasks on the way is noted.
+      this.#whileServerIsBusy(() => this.#utrace.attach(pid, this.#callbacks, { events, follow: true }));
     } catch (error) {
       // It ended just now, and no engine tells of that.
       if (errorCode(error) === 'ESRCH') this.#isIncomplete = true;
@@ -86,6 +83,16 @@ export class EngineEvents implements EventSource {
   /** Lets all programs go. */
   async close(): Promise<void> {
     await this.#utrace.close();
+  }
+
+  /** The server asked for this and is in the middle of something: it is told of nothing meanwhile, and drains later. */
+  #whileServerIsBusy(work: () => void): void {
+    this.#isServerBusy = true;
+    try {
+      work();
+    } finally {
+      this.#isServerBusy = false;
+    }
   }
 
   /** Its engines go at an exec, and those of a thread at its end. */
@@ -122,10 +129,10 @@ export class EngineEvents implements EventSource {
     return Action.DETACH;
   }
 
-  /** Its task goes on when the server has been told: at once, or when the one who drains has worked it off. */
+  /** Its task goes on when the server has been told: at once, or when what it is busy with is over. */
   #note(event: ProcessEvent): Promise<void> | undefined {
     this.#events.push(event);
-    if (this.#isDraining) return Promise.resolve();
+    if (this.#isServerBusy) return Promise.resolve();
     this.#arrived();
     return undefined;
   }

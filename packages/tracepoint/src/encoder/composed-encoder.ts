@@ -56,17 +56,28 @@ export class ComposedEncoder {
   }
 
   /**
-   * Writes an event.
+   * Writes an event at this moment.
    *
    * @param lane where
    * @param values of the fields' types, one a field
    * @returns the word at which its entry starts; DISCARDED when the lane took none
    */
   write(lane: LaneWriter, values: readonly unknown[]): number {
+    this.#clock.clock64[0] = this.#clock.now();
+    return this.writeAtRead(lane, values);
+  }
+
+  /**
+   * Writes an event at the time that was read from the clock last: the lane may have begun a page for it already.
+   *
+   * @param lane where
+   * @param values of the fields' types, one a field
+   * @returns the word at which its entry starts; DISCARDED when the lane took none
+   */
+  writeAtRead(lane: LaneWriter, values: readonly unknown[]): number {
     const entryWords = this.#measure(values);
     const recordWords = entryWords + (entryWords > SMALL_ENTRY_WORDS ? 2 : 1);
-    const { clock64, clock32 } = this.#clock;
-    clock64[0] = this.#clock.now();
+    const { clock32 } = this.#clock;
     let low = clock32[0] as number;
     const high = clock32[1] as number;
     let delta = (low - lane.low) >>> 0;

@@ -107,8 +107,12 @@ function encoderSource(plan: RecordPlan, { eventId, tid }: EncoderIdentity): str
   const end = plan.isVariable ? 'recordWords' : `${plan.bodyWords + headerWords(plan.bodyWords)}`;
   return `'use strict'; // encoder ${sourcesMade}
 function compose(${parameters}) {
+  clock64[0] = now();
+  composeAtRead(${parameters});
+}
+function composeAtRead(${parameters}) {
 ${plan.fields.map((_, index) => `  values[${index}] = a${index};\n`).join('')}\
-  composer.write(writer, values);
+  composer.writeAtRead(writer, values);
   values.fill(undefined);
 }
 return function (${parameters}) {
@@ -136,7 +140,7 @@ ${headerSource(plan)}\
 ${plan.isVariable ? `  let place = ${plan.bodyWords * 4};\n` : ''}\
 ${plan.fields.map(valueSource).join('')}\
 ${bodySource(plan)}\
-${hasText ? `  if (seen > 127) return compose(${parameters});\n` : ''}\
+${hasText ? `  if (seen > 127) return composeAtRead(${parameters});\n` : ''}\
   at += ${plan.isVariable ? 'entryWords' : plan.bodyWords} + 1;
   lane.low = low;
   lane.at = at;

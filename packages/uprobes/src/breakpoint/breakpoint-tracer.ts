@@ -42,6 +42,7 @@ import { TableWriter } from '../table/table-writer.ts';
 import { AnalysedFiles } from '../target/analysed-files.ts';
 import { FileNumbers } from './file-numbers.ts';
 import { LoaderHooks } from './loader-hook.ts';
+import { LoadingPrograms } from './loading-programs.ts';
 import { type Consumer, type Hit, ProbedPlaces, type WantedPlace } from './probed-places.ts';
 import {
   isWrongStop,
@@ -84,6 +85,7 @@ export class ProbeTracer {
   readonly #analysed = new AnalysedFiles();
   readonly #spaces = new Map<number, ProbedSpace>();
   readonly #groups = new Set<ProcessEngine>();
+  readonly #loading = new LoadingPrograms();
   readonly #look: NodeJS.Timeout;
   readonly #drain: NodeJS.Timeout;
   readonly #jumpConsumers: JumpConsumers;
@@ -221,7 +223,9 @@ export class ProbeTracer {
     quiesce: (engine, event) => (event === 0 ? this.#bring(engine.task) : undefined),
     clone: (engine, child, birth) => this.#born(engine.task, child, birth),
     exec: (engine) => this.#executed(engine),
+    syscallExit: ({ task }, call) => this.#called(task, call.number),
     death: ({ task }) => {
+      if (task.tid === task.tgid) this.#loading.end(task.tgid);
       this.#spaces.get(task.tgid)?.calls.dropThread(task.tid);
       if (task.tid === task.tgid) this.#dropSpace(task.tgid);
     },
@@ -257,9 +261,18 @@ export class ProbeTracer {
     }
   }
 
-  #executed({ task }: Engine): Verdict {
-    this.#useSpace(task.tgid, new ProbedSpace(this.#parts));
+  #executed(engine: Engine): Verdict {
+    this.#useSpace(engine.task.tgid, new ProbedSpace(this.#parts));
+    if (this.#places.all.length > 0) this.#loading.begin(engine);
     return Action.INTERRUPT;
+  }
+
+  /** Of a program that is being loaded. */
+  #called(task: Task, call: number): Verdict {
+    const space = this.#space(task.tgid);
+    if (!space.isStale && space.hasAll(this.#places.all)) this.#loading.end(task.tgid);
+    else if (this.#loading.called(task.tgid, call) && space.hasOtherMappings(task.tgid)) space.isStale = true;
+    return space.isStale ? this.#bring(task) : undefined;
   }
 
   /** At a stop where system calls can be made; at another it asks for one more. */
@@ -357,6 +370,7 @@ export class ProbeTracer {
     const hit = this.#places.hit(task, space);
     if (hit === 'foreign') return;
     // The kernel takes the handler from a process whose thread runs into a breakpoint with SIGILL blocked.
+    if (hit === 'mappings-change') this.#loading.told(task.tgid);
     if (hit === 'mappings-change' || disposition !== 'handle') space.isStale = true;
     return SignalAction.IGNORE | (space.isStale ? Action.INTERRUPT : Action.RESUME);
   }

@@ -143,6 +143,13 @@ export class ProbedSpace {
     return address === this.#loaderHook;
   }
 
+  /** Whether nothing more is to come: all probed files are mapped, or no loader will map them. */
+  hasAll(probes: readonly ProbedPlace[]): boolean {
+    if (this.#loaderHook === undefined) return true;
+    const mapped = new Set(this.#executableMappings().map(({ file }) => file));
+    return probes.every(({ file }) => mapped.has(file));
+  }
+
   /** Whether a breakpoint is there that is no probe. */
   isOwnPlace(address: number): boolean {
     return address === this.#loaderHook || this.#returnAddresses.has(address);
