@@ -27,7 +27,7 @@ const SETTINGS: RecordingSettings = {
   traceId: 5n,
   regionSize: 64 * KIB,
   headerSize: 64 * KIB,
-  metadataSize: 128 * KIB,
+  metadataSize: 512 * KIB,
 };
 
 function report(files: MemoryFiles): string[] {

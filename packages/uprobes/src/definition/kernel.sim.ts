@@ -15,8 +15,11 @@ import {
   writeSync,
 } from 'node:fs';
 import { CORPUS_FILES } from './corpus.sim.ts';
+import { inTurn } from './tracefs-turn.sim.ts';
 
 const TRACEFS = '/sys/kernel/tracing';
+/** Groups of other tests' probes. */
+const OTHERS_GROUP = /^.\d*:usertrace_/u;
 
 /** The answer to one command. */
 export interface CommandAnswer {
@@ -65,7 +68,7 @@ function write(command: string): string | undefined {
 
 function listed(): string[] {
   const text = readFileSync(`${TRACEFS}/uprobe_events`, 'latin1');
-  return text.split('\n').filter((line) => line !== '');
+  return text.split('\n').filter((line) => line !== '' && !OTHERS_GROUP.test(line));
 }
 
 function logged(): CommandAnswer['log'] {
@@ -86,8 +89,12 @@ function formatOf(event: string): string {
   return text.slice(text.indexOf('\n\n') + 2);
 }
 
-/** Has the kernel answer a scenario. What it made is gone afterwards. */
+/** Has the kernel answer a scenario. What it made is gone afterwards; what others make meanwhile is left alone. */
 export function askKernel(commands: readonly string[]): RecordedScenario {
+  return inTurn(() => ask(commands));
+}
+
+function ask(commands: readonly string[]): RecordedScenario {
   const before = new Set(listed());
   const answers = commands.map((command): CommandAnswer => {
     writeFileSync(`${TRACEFS}/error_log`, '\n');

@@ -5,6 +5,7 @@
 
 import { closeSync, constants, existsSync, openSync, readFileSync, writeFileSync, writeSync } from 'node:fs';
 import { random } from '../definition/damaged-definitions.sim.ts';
+import { inTurn } from '../definition/tracefs-turn.sim.ts';
 
 const TRACEFS = '/sys/kernel/tracing';
 
@@ -21,11 +22,13 @@ export function askAboutFilters(filters: readonly string[]): FilterAnswer[] {
   append(`${TRACEFS}/uprobe_events`, definition);
   try {
     const file = `${TRACEFS}/events/usertrace_filters_${process.pid}/ev/filter`;
-    return filters.map((filter) => {
-      append(file, '0');
-      const errno = append(file, filter);
-      return [filter, errno, readFileSync(file, 'latin1')];
-    });
+    return filters.map((filter) =>
+      inTurn(() => {
+        append(file, '0');
+        const errno = append(file, filter);
+        return [filter, errno, readFileSync(file, 'latin1')];
+      }),
+    );
   } finally {
     append(`${TRACEFS}/uprobe_events`, `-:usertrace_filters_${process.pid}/ev`);
   }
