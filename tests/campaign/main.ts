@@ -88,6 +88,10 @@ async function main(): Promise<number> {
       `campaign: ${sum((each) => each.places)} places, ${sum((each) => each.executed)} executed, ` +
         `${sum((each) => each.hits)} hits (${sum((each) => each.misses)} had no room), ${sum((each) => each.undetermined)} not the same in two runs, ${wrong} differences`,
     );
+    const kinds = new Map<string, number>();
+    for (const finding of findings)
+      for (const [kind, count] of finding.kinds) kinds.set(kind, (kinds.get(kind) ?? 0) + count);
+    console.log(`campaign: ${[...kinds].map(([kind, count]) => `${kind} ${count}`).join(', ')}`);
     return wrong === 0 ? 0 : 1;
   } finally {
     rmSync(folder, { recursive: true, force: true });

@@ -30,6 +30,7 @@ export interface ListedProbe {
   readonly definition: string;
   readonly client?: number;
   readonly hits: number;
+  readonly misses: number;
   readonly processes: readonly {
     readonly pid: number;
     readonly state: string;

@@ -1,5 +1,6 @@
 /** Probes of native programs by the built commands: added, listened to, listed and taken away, as root and as an ordinary user. */
 import { afterEach, describe, expect, test } from 'vitest';
+import { cProgram } from '../support/c-programs.ts';
 import type { Child } from '../support/child.ts';
 import { missing } from '../support/requirements.ts';
 import { ProbeWorld, type ProbeUser } from '../support/probes.ts';
@@ -54,6 +55,11 @@ async function recordTarget(of: ProbeWorld, target: Child, ...args: readonly str
 
 async function stop(recorder: Child): Promise<void> {
   expect(await recorder.kill('SIGINT'), recorder.stderr).toEqual({ status: 0, signal: null });
+}
+
+/** What `record --json` prints at its end, besides what its command does. */
+function summaryOf(lines: readonly string[]): { events: number; lost: number } {
+  return JSON.parse(lines.find((line) => line.startsWith('{')) ?? '{}') as { events: number; lost: number };
 }
 
 async function untilProberIsGone(of: ProbeWorld): Promise<void> {
@@ -293,14 +299,57 @@ describe('as root', () => {
       `${count}`,
     );
     expect(ended.status, ended.stderr).toBe(7);
-    const { events, lost } = JSON.parse(
-      ended.stdout.split('\n').find((line) => line.startsWith('{')) ?? '{}',
-    ) as {
-      events: number;
-      lost: number;
-    };
+    const { events, lost } = summaryOf(ended.stdout.split('\n'));
     expect(events + lost).toBe(count);
     expect(events).toBeGreaterThan(0);
+  });
+
+  test('hits of a jump that find no room, while the prober does not run, are lost events and misses of the probe', async (context) => {
+    needs(context, 'cc');
+    const of = await makeWorld('root');
+    const target = await of.startTarget();
+    const recorder = await recordTarget(of, target, '--json', '-e', work(of), '-o', 'm.dat');
+    const { state, reason } = (await of.probes())[0]?.processes[0] ?? {};
+    if (state !== 'jump') context.skip(`the probe is a ${state}: ${reason}`);
+    // More than all lanes have room for, so that it stops for nobody.
+    const count = 300_000;
+    const [prober = 0] = of.probers();
+    process.kill(prober, 'SIGSTOP');
+    await calls(target, count);
+    process.kill(prober, 'SIGCONT');
+    const told = async (): Promise<{ hits: number; misses: number }> =>
+      (await of.probes())[0] ?? { hits: 0, misses: 0 };
+    await until(
+      'all calls are counted',
+      async () => {
+        const { hits, misses } = await told();
+        return hits + misses === count;
+      },
+      GONE_TIMEOUT_MS,
+    );
+    const { misses } = await told();
+    expect(misses).toBeGreaterThan(0);
+    // Readers tell of a loss where something follows.
+    await calls(target, 1);
+    await stop(recorder);
+    const { events, lost } = summaryOf(recorder.lines);
+    expect(lost).toBeGreaterThanOrEqual(misses);
+    expect(events + lost).toBe(count + 1);
+    const { stdout } = await of.run('report', 'm.dat');
+    const losses = stdout.matchAll(/\[(\d+) EVENTS DROPPED\]/gu);
+    expect([...losses].reduce((sum, [, some]) => sum + Number(some), 0)).toBe(lost);
+  });
+
+  test('returns that cannot be followed are lost events', async (context) => {
+    needs(context, 'cc');
+    const of = await makeWorld('root');
+    // The function ends with a jump to another; five calls come from code in no file, and one from main().
+    const program = cProgram('tests/programs/missed-returns.c');
+    const definition = `r:app/done ${program}:probed_followed`;
+    const command = ['--', program, 'generated', '5'];
+    const ended = await of.run('record', '--json', '-e', definition, '-o', 'n.dat', ...command);
+    expect(ended.status, ended.stderr).toBe(0);
+    expect(summaryOf(ended.stdout.split('\n'))).toMatchObject({ events: 1, lost: 5 });
   });
 
   test('returns are events with what was returned', async (context) => {

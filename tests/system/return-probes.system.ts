@@ -5,6 +5,8 @@
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { ProbeTracer } from '@usertrace/uprobes';
+import { openUtrace } from '@usertrace/utrace';
 import { afterAll, beforeEach, describe, expect, it } from 'vitest';
 import { cProgram } from '../support/c-programs.ts';
 import { KernelUprobes } from '../support/kernel-uprobes.ts';
@@ -17,6 +19,9 @@ const FORK_WORDS = 'sp=%sp ip=%ip x=$comm';
 /** By their `ret`s; by their entry, because they end with a jump to another function. */
 const BY_RET = ['recursion', 'branches', 'end', 'leaving', 'outer', 'fork'];
 const BY_ENTRY = ['tail', 'tails'];
+
+/** Calls that are followed at a time. */
+const FRAMES_MAX = 4096;
 
 /** With the same addresses each time (setarch(8)). */
 const fixed = (...command: readonly string[]): string[] => ['setarch', '--addr-no-randomize', ...command];
@@ -129,6 +134,43 @@ describe('return probes', () => {
       'tail_frames',
     ]);
     expect(await ourLines([`r:g/thread ${program}:probed_thread`], [program, 'cancel'])).toEqual([]);
+  });
+
+  it('are told apart from a probe at the entry that has the same arguments', async () => {
+    const command = [cProgram('tests/programs/returns.c'), 'calls'];
+    const definitions = ['p:g/entry', 'r:g/return'].map((name) => `${name} ${command[0]}:probed_branches`);
+    const lines = (await ourLines(definitions, command)).flat();
+    const entries = lines.filter((line) => line.startsWith('entry: ') && !line.includes('<-'));
+    const returns = lines.filter((line) => line.startsWith('return: ') && line.includes('<-'));
+    expect(entries.length).toBeGreaterThan(3);
+    expect([returns.length, lines.length]).toEqual([entries.length, 2 * entries.length]);
+  });
+
+  it.each([
+    { mode: 'generated', name: 'followed', calls: 7, seen: 1, refused: 0 },
+    { mode: 'system', name: 'followed', calls: 5, seen: 1, refused: 1 },
+    { mode: 'deep', name: 'deep', calls: FRAMES_MAX + 20, seen: FRAMES_MAX, refused: 0 },
+  ])('count as missed what they cannot follow: $mode', async ({ mode, name, calls, seen, refused }) => {
+    const program = cProgram('tests/programs/missed-returns.c');
+    // probed_deep(n) makes n + 1 calls.
+    const command = [program, mode, String(mode === 'deep' ? calls - 1 : calls)];
+    const definition = definitionOf(`r:g/e ${program}:probed_${name}`);
+    const refusals: unknown[] = [];
+    await using utrace = openUtrace();
+    const tracer = new ProbeTracer(utrace, (reason) => refusals.push(reason));
+    let hits = 0;
+    const remove = await tracer.add(definition, () => hits++);
+    start(tracer, command, output);
+    await utrace.untilEmpty();
+    expect(readFileSync(output, 'utf8')).toBe(unprobed(command));
+    expect({ hits, misses: tracer.misses(definition), refused: refusals.length }).toEqual({
+      hits: seen,
+      misses: mode === 'deep' ? calls - seen : calls,
+      refused,
+    });
+    await remove();
+    expect(tracer.misses(definition)).toBe(0);
+    await tracer.close();
   });
 
   it('are refused in the middle of a function', async () => {

@@ -19,7 +19,10 @@ const MAX_EVENTS_LIMIT = 60_000;
 /** The program, ready to parse arguments. Wrong usage throws a CommanderError after its message was printed. */
 export function createProgram(): Command {
   const program = new Command('usertrace')
-    .description("The kernel's user_events as an ordinary user-space program.")
+    .description(
+      'Looks into running programs without root or kernel options: tracepoints of Node programs, probes on native code, ' +
+        "system calls and signals, and the kernel's user_events.",
+    )
     .version(readVersion())
     .enablePositionalOptions()
     .showHelpAfterError('(--help shows how it is used)')
@@ -33,9 +36,11 @@ export function createProgram(): Command {
         ['usertrace demo', 'see it work in some seconds'],
         ['usertrace record -e "http_*"', 'record events of Node programs that run, until Ctrl-C'],
         ['usertrace report', 'and print them'],
+        ["usertrace trace -e 'p ./server:work id=%di'", 'print calls of a function of a native program'],
+        ['usertrace watch -p 4711', 'print what a process starts, and how it ends'],
         ['usertrace run -- ./service', 'run a program and print its events'],
         ['usertrace serve', 'serve all programs, until Ctrl-C'],
-        ['usertrace enable "req_*"', 'switch events on, in another terminal'],
+        ['usertrace enable "req_*"', 'switch its events on, in another terminal'],
         ['usertrace trace -f', 'and watch them'],
       ),
     );

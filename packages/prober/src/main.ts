@@ -8,8 +8,10 @@ import { Prober } from './prober.ts';
 import { claimProberPlace, ownSurroundings } from './prober-place.ts';
 import { ProberServer } from './prober-server.ts';
 
-/** How often it is looked who listens, in milliseconds. */
+/** How often it is looked who listens, in milliseconds, and what has happened where somebody does. */
 const TURN_MS = 15;
+/** While nobody listens: so late a probe that was kept may be where somebody begins to. */
+const IDLE_TURN_MS = 50;
 /** How long it stays with nothing to do: a script's following command need not start another. */
 const GRACE_MS = 500;
 const STDOUT = 1;
@@ -39,7 +41,7 @@ function turn(): void {
   prober.turn();
   if (server.isNeeded || !prober.isIdle) idleSinceMs = performance.now();
   if (performance.now() - idleSinceMs > GRACE_MS) void end();
-  else if (!isEnding) timer = setTimeout(turn, TURN_MS);
+  else if (!isEnding) timer = setTimeout(turn, prober.isTracing ? TURN_MS : IDLE_TURN_MS);
 }
 
 async function end(): Promise<void> {

@@ -116,12 +116,11 @@ export class ProbedProgram {
     this.#hits.push({ index, probe, hit, comm }, hit.timeNs);
   }
 
-  /** Hits found no room: readers find events missing where the following one is. */
+  /** Hits found no room: whoever listens finds events missing where the following one is. */
   miss(probe: Probe, count: number): void {
     const counts = this.#countsByProbe.get(probe);
     if (counts !== undefined) counts.misses += count;
-    probe.misses += count;
-    this.provider.lose(count);
+    if (this.isOn(probe)) this.provider.lose(count);
   }
 
   /**

@@ -1,13 +1,17 @@
 /**
  * `ProcessScan`: the processes of the machine that may be probed, and which files each has mapped as code. It remembers what it has
  * seen, because reading mappings costs some 50 µs a process, and the thread that does it also serves hits: those of a process are
- * read when it is new, some times more while it loads its libraries, and then every two seconds or later, few at a time.
+ * read when it is new, some times more while it loads its libraries, and then every two seconds or later, few at a time. Others,
+ * most of them threads of the kernel, are remembered too: otherwise they would be what is read most.
  */
-import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { readdirSync, statSync } from 'node:fs';
+import { readTaskFile } from '@usertrace/linux';
 import { readMappings } from '@usertrace/uprobes';
 
 /** Processes that are looked at: pid_max is 4,194,304, but nobody has so many. */
 const PROCESSES_MAX = 32_768;
+/** More than a line of /proc/PID/stat has. */
+const STAT_BYTES = 4_096;
 /** How often a process that is known is asked whether it is still the same, and what it is called. */
 const SEEN_INTERVAL_MS = 1_000;
 /** How often a new process is looked at in a row. */
@@ -43,6 +47,8 @@ interface KnownProcess {
 export class ProcessScan {
   readonly #uid: number;
   readonly #byPid = new Map<number, KnownProcess>();
+  /** Those that may not be probed. */
+  readonly #othersByPid = new Map<number, { looks: number; seenAtMs: number }>();
   #laterLooksLeft = 0;
 
   /** @param uid whose processes; 0 for everybody's */
@@ -60,10 +66,11 @@ export class ProcessScan {
     const pids = runningPids();
     const present = new Set(pids);
     for (const pid of this.#byPid.keys()) if (!present.has(pid)) this.#byPid.delete(pid);
+    for (const pid of this.#othersByPid.keys()) if (!present.has(pid)) this.#othersByPid.delete(pid);
     for (const pid of pids) {
       if (pid === process.pid || (mappings !== 'all' && this.#isFresh(pid, mappings))) continue;
       const found = this.#isOurs(pid) ? readProcess(pid) : undefined;
-      if (found === undefined) this.#byPid.delete(pid);
+      if (found === undefined) this.#pass(pid);
       else this.#note(found, mappings);
     }
   }
@@ -90,8 +97,18 @@ export class ProcessScan {
     return found;
   }
 
+  /** One that may not be probed, for now: it may yet change its user. */
+  #pass(pid: number): void {
+    this.#byPid.delete(pid);
+    const other = this.#othersByPid.get(pid) ?? { looks: 0, seenAtMs: 0 };
+    other.looks++;
+    other.seenAtMs = performance.now();
+    this.#othersByPid.set(pid, other);
+  }
+
   #note(found: FoundProcess, mappings: 'all' | 'due' | 'none'): void {
     const now = performance.now();
+    this.#othersByPid.delete(found.pid);
     let known = this.#byPid.get(found.pid);
     if (known === undefined || known.found.startTicks !== found.startTicks) {
       known = { found, seenAtMs: now, looks: 0, lookedAtMs: 0, files: new Set() };
@@ -107,8 +124,10 @@ export class ProcessScan {
 
   /** Whether a process that is still there need not be looked at now. A number that another was given is noticed a little later. */
   #isFresh(pid: number, mappings: 'due' | 'none'): boolean {
-    const known = this.#byPid.get(pid);
-    if (known === undefined || (mappings === 'due' && known.looks < EARLY_LOOKS)) return false;
+    const other = this.#othersByPid.get(pid);
+    const known = this.#byPid.get(pid) ?? other;
+    const isEarly = known !== undefined && known.looks < EARLY_LOOKS;
+    if (known === undefined || (isEarly && (mappings === 'due' || known === other))) return false;
     return performance.now() - known.seenAtMs < SEEN_INTERVAL_MS;
   }
 
@@ -138,12 +157,10 @@ function runningPids(): number[] {
 
 /** @returns undefined when there is none, it is a zombie, or a thread of the kernel */
 export function readProcess(pid: number): FoundProcess | undefined {
-  let text: string;
-  try {
-    text = readFileSync(`/proc/${pid}/stat`, 'latin1');
-  } catch {
-    return undefined;
-  }
+  // readFileSync() would take 64 KiB for each.
+  const bytes = readTaskFile(`/proc/${pid}/stat`, 0, STAT_BYTES);
+  if (typeof bytes === 'string') return undefined;
+  const text = bytes.toString('latin1');
   const end = text.lastIndexOf(')');
   const fields = text.slice(end + 2).split(' ');
   const isAlive = !['Z', 'X'].includes(fields[STAT.state] ?? 'X');

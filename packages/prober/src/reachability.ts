@@ -1,5 +1,6 @@
 /** Whether this user may trace a process, found out without touching it. */
 import { closeSync, openSync } from 'node:fs';
+import { ErrnoError } from '@usertrace/base';
 import { traceeStatus, yamaScope } from '@usertrace/linux';
 
 /**
@@ -30,4 +31,11 @@ export function whyUnreachable(
       : 'it belongs to another user, or runs a program that this user may not read; be root';
     return { code: 'EPERM', reason };
   }
+}
+
+/** @throws {ErrnoError} ESRCH or EPERM when a process cannot be probed */
+export function mustBeReachable(pid: number): void {
+  const unreachable = whyUnreachable(pid);
+  if (unreachable !== undefined)
+    throw new ErrnoError(unreachable.code, `Cannot probe process ${pid}: ${unreachable.reason}`);
 }

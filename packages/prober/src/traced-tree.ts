@@ -7,6 +7,9 @@ import { type Callbacks, Event, type ProcessEngine, type Utrace } from '@usertra
 import type { Probe } from './probe.ts';
 import type { LaunchBody } from './protocol.ts';
 
+/** Between two looks: more than a program can call in hours. */
+const MISSES_AT_ONCE_MAX = 2 ** 40;
+
 /** Who is told of what happens in a tree. */
 export interface TreeListener {
   /** A process has begun to execute a program, or was born, and has not run yet. */
@@ -14,6 +17,8 @@ export interface TreeListener {
   /** A process has ended; what it was hit by has been told. */
   ended(tree: TracedTree, pid: number): void;
   hit(tree: TracedTree, probe: Probe, hit: Hit): void;
+  /** Hits of a probe found no room. Lanes are shared by the processes of a tree, so it is not known in which one. */
+  missed(tree: TracedTree, probe: Probe, count: number): void;
   /** A probe cannot be put into a program of the tree. */
   refused(tree: TracedTree, reason: unknown): void;
 }
@@ -26,6 +31,7 @@ export class TracedTree {
   readonly #listener: TreeListener;
   /** Those in force, with what takes them away; undefined for one that was late, which goes with the tracer. */
   readonly #removalByProbe = new Map<Probe, (() => Promise<void>) | undefined>();
+  /** Misses that were told, or were there before the probe. */
   readonly #missesByProbe = new Map<Probe, number>();
   #group: ProcessEngine | undefined;
   #births: ProcessEngine | undefined;
@@ -111,17 +117,20 @@ export class TracedTree {
     return this.#tracer.places().filter((state) => state.pid === pid && state.definition === probe.traced);
   }
 
-  /** Hits of a probe that found no room, in any of the processes, since this was asked last. */
-  takeMisses(probe: Probe): number {
-    const misses = this.#tracer.misses(probe.traced);
-    const before = this.#missesByProbe.get(probe) ?? 0;
-    this.#missesByProbe.set(probe, misses);
-    return misses - before;
-  }
-
   /** Tells the hits of jumps up to now. */
   drain(): void {
     this.#tracer.drain();
+  }
+
+  /** Tells what was missed up to now. */
+  tellMisses(): void {
+    for (const [probe, told] of this.#missesByProbe) {
+      const misses = this.#tracer.misses(probe.traced);
+      const count = misses - told;
+      this.#missesByProbe.set(probe, misses);
+      // Programs can write what they like where they count.
+      if (count > 0 && count <= MISSES_AT_ONCE_MAX) this.#listener.missed(this, probe, count);
+    }
   }
 
   /**
@@ -135,6 +144,7 @@ export class TracedTree {
       this.#removalByProbe.clear();
       try {
         await this.#tracer.close();
+        this.tellMisses();
       } finally {
         await this.#births?.detach();
       }
@@ -162,11 +172,16 @@ export class TracedTree {
     for (const [probe, remove] of this.#removalByProbe) {
       if (probes.has(probe) || remove === undefined) continue;
       this.#removalByProbe.delete(probe);
+      // With the last probe at its places, their counts go.
+      this.drain();
+      this.tellMisses();
+      this.#missesByProbe.delete(probe);
       await remove();
     }
     for (const probe of probes) {
       if (this.#removalByProbe.has(probe)) continue;
       this.#removalByProbe.set(probe, undefined);
+      this.#missesByProbe.set(probe, this.#tracer.misses(probe.traced));
       const remove = await this.#tracer.add(probe.traced, (hit) => this.#listener.hit(this, probe, hit));
       this.#removalByProbe.set(probe, remove);
     }

@@ -79,10 +79,10 @@ export { type FileMapping, type FileProbe, MAPPINGS_MAX, PROBES_MAX } from './ta
 export { READERS_MAX, SharedTableMemory, SPACES_MAX } from './table/table-memory.ts';
 export { NO_PROBE, TableReader } from './table/table-reader.ts';
 export { TableWriter } from './table/table-writer.ts';
-export { ProbeTracer, type ProbeState } from './breakpoint/probe-tracer.ts';
+export { ProbeTracer, type ProbeState } from './tracer/probe-tracer.ts';
 export { type FetchedValue } from './breakpoint/fetching.ts';
-export { type Hit } from './breakpoint/probed-places.ts';
-export { fileIdentity, type Mapping, readMappings } from './breakpoint/process-maps.ts';
+export { type Hit } from './tracer/consumer.ts';
+export { fileIdentity, type Mapping, readMappings } from './process/process-maps.ts';
 export { CounterClock } from './lane/counter-clock.ts';
 export { HitQueue } from './lane/hit-queue.ts';
 export { type SlotHit } from './lane/lane.ts';

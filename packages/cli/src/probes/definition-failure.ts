@@ -3,6 +3,9 @@
 import { ProberRefusal } from '@usertrace/prober';
 import { EXIT, Failure } from '../failure.ts';
 
+/** What is said of a name that no function of the file has. */
+const NO_FUNCTION = 'Failed to find the given function';
+
 /** Turns a prober's refusal into a Failure; anything else stays what it is. */
 export function definitionFailure(error: unknown): unknown {
   if (!(error instanceof ProberRefusal)) return error;
@@ -11,5 +14,16 @@ export function definitionFailure(error: unknown): unknown {
   // One character a byte, as the kernel counts them; the terminal shows some of several bytes as one.
   const shown = Buffer.from(log.command, 'latin1').toString();
   const indent = Buffer.from(log.command.slice(0, log.position), 'latin1').toString().length;
-  return new Failure(`${log.text}\n  ${shown}\n  ${' '.repeat(indent)}^`, EXIT.usage);
+  return new Failure(`${log.text}\n  ${shown}\n  ${' '.repeat(indent)}^${adviceFor(log)}`, EXIT.usage);
+}
+
+/** What helps, where the kernel's text does not say it. */
+function adviceFor({ text, command, position }: NonNullable<ProberRefusal['log']>): string {
+  if (text !== NO_FUNCTION) return '';
+  // The caret is below the function, behind PATH and a colon.
+  const path = Buffer.from(command.slice(0, position - 1), 'latin1')
+    .toString()
+    .split(/\s/u)
+    .at(-1);
+  return `\n\`usertrace probe functions ${path}\` lists its functions by name; without names, give a place as PATH:0xOFFSET`;
 }

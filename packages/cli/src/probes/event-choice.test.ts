@@ -14,4 +14,9 @@ describe('splitEventOptions()', () => {
     const patterns = ['p:ev', 'p*', 'process_*', 'r', 'sdt:*', 'user_events:http_*', 'p'];
     expect(splitEventOptions([...patterns, ...definitions])).toEqual({ patterns, definitions });
   });
+
+  it('refuses what is neither', () => {
+    for (const wrong of ['q ./server:work', './server:work', 'work id=%di'])
+      expect(() => splitEventOptions([wrong])).toThrow('is neither a pattern of events nor a probe');
+  });
 });

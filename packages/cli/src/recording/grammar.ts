@@ -23,7 +23,7 @@ export function addRecordingCommands(program: Command): void {
 function addRecord(program: Command): void {
   program
     .command('record')
-    .description('record events of Node programs into a file that trace-cmd and KernelShark read')
+    .description('record events of programs into a file that trace-cmd and KernelShark read')
     .argument('[command...]', 'a command to run and record, with the processes it starts, after --')
     .option(
       '-e, --event <pattern|definition>',

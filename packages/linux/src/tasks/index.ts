@@ -8,6 +8,6 @@ export {
 } from './connector.ts';
 export type { ProcessEvent } from './connector-messages.ts';
 export type { EventSource, TaskPort, TaskSight, TaskSink } from './port.ts';
-export { type Absence, readTaskCommand } from './procfs.ts';
+export { type Absence, readTaskCommand, readTaskFile } from './procfs.ts';
 export { type DescriptorWatcher, SystemTasks } from './system-tasks.ts';
 export { type TaskIdentity, TaskTracker } from './tracker.ts';

@@ -10,18 +10,22 @@
  * Before it is written its slot is, the entry in the FallbackRegion, and the handler that looks into that.
  */
 
+import { SIGNAL } from '@usertrace/abi';
 import { ErrnoError } from '@usertrace/base';
 import type { Examination } from '@usertrace/utrace';
 import { INSTRUCTION_BYTES_MAX } from '../code/instruction.ts';
 import type { FallbackRegion, FoundEntry } from '../fallback/fallback-region.ts';
-import { findFreeMemory, type TakenMemory } from './free-memory.ts';
-import { isInFile } from './mapped-file.ts';
-import { type Mapping, mappingAt, sourceOf } from './process-maps.ts';
+import { findFreeMemory, type TakenMemory } from '../process/free-memory.ts';
+import { isInFile } from '../process/mapped-file.ts';
+import { type Mapping, mappingAt, sourceOf } from '../process/process-maps.ts';
 import { makeSlot, REACH, type Slot, SLOT_BYTES, SLOT_PAGE_BYTES } from './slot.ts';
-import { readIfThere } from './thread-memory.ts';
+import { readIfThere } from '../process/thread-memory.ts';
 
 /** UDB, which no processor will ever give a meaning in 64-bit mode (Intel SDM volume 2, "UD"). */
 export const BREAKPOINT = 0xd6;
+
+/** The signal of a thread that runs into one, SIGILL, in a set of signals. */
+export const BREAKPOINT_SIGNAL_BIT: bigint = 1n << BigInt(SIGNAL.ILL - 1);
 
 const MMAP = 9;
 const PROT_READ_EXEC = 5n;

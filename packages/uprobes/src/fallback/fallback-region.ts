@@ -12,9 +12,9 @@
 
 import { ErrnoError } from '@usertrace/base';
 import type { Examination } from '@usertrace/utrace';
-import { findFreeMemory } from '../breakpoint/free-memory.ts';
-import type { Mapping } from '../breakpoint/process-maps.ts';
-import { readIfThere } from '../breakpoint/thread-memory.ts';
+import { findFreeMemory } from '../process/free-memory.ts';
+import type { Mapping } from '../process/process-maps.ts';
+import { readIfThere } from '../process/thread-memory.ts';
 import { ENTRY, FALLBACK_CODE_BYTES_MAX, makeFallbackCode } from './fallback-code.ts';
 import {
   ALL_SIGNALS,

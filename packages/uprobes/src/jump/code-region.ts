@@ -14,7 +14,7 @@
 
 import type { Examination } from '@usertrace/utrace';
 import { ErrnoError } from '@usertrace/base';
-import { findFreeMemory, type TakenMemory } from '../breakpoint/free-memory.ts';
+import { findFreeMemory, type TakenMemory } from '../process/free-memory.ts';
 import { CONTROL_BYTES } from '../trampoline/lane-layout.ts';
 import { PROCESS_WORDS } from '../trampoline/thread-identity.ts';
 import { remoteCall } from './remote-memory.ts';

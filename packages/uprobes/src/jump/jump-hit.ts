@@ -1,8 +1,8 @@
 /** A hit of a jump as consumers see it. What costs something is looked up when it is asked for. */
 
-import { recentCommOf } from '../breakpoint/comm.ts';
+import { recentCommOf } from '../process/comm.ts';
 import type { FetchedValue } from '../breakpoint/fetching.ts';
-import type { Hit } from '../breakpoint/probed-places.ts';
+import type { Hit } from '../tracer/consumer.ts';
 import type { ProbeDefinition } from '../definition/definition.ts';
 import type { SlotHit } from '../lane/lane.ts';
 import type { HitPlace } from './jump-hits.ts';

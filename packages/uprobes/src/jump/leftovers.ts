@@ -6,14 +6,14 @@
 
 import { isProcessRunning } from '@usertrace/linux';
 import type { Examination } from '@usertrace/utrace';
-import { isInFile } from '../breakpoint/mapped-file.ts';
-import { type Mapping, mappingAt } from '../breakpoint/process-maps.ts';
-import { readIfThere } from '../breakpoint/thread-memory.ts';
+import { isInFile } from '../process/mapped-file.ts';
+import { type Mapping, mappingAt } from '../process/process-maps.ts';
+import { readIfThere } from '../process/thread-memory.ts';
 import { CONTROL, CONTROL_BYTES, CONTROL_MAGIC, LANES_NAME } from '../trampoline/lane-layout.ts';
 import { CODE_AT, CODE_BYTES, REGION_BYTES } from './code-region.ts';
 import { decodeRecord, IS_ARMED_AT, jumpFrom, RECORD_BYTES } from './patch-record.ts';
 import { remoteCall } from './remote-memory.ts';
-import type { SpaceStillness } from './jumped-space.ts';
+import type { SpaceStillness } from './stopped-process.ts';
 
 const MUNMAP = 11;
 const HEADER_BYTES = 32;

@@ -1,14 +1,10 @@
-/**
- * Which places of files take a jump, as far as the file tells. A file is read and analysed when the first of its places is asked
- * for; an answer stays true for as long as the file's identity does.
- */
+/** Which places of files take a jump, as far as the file tells; an answer stays true for as long as the file's identity does. */
 
-import { readFileSync } from 'node:fs';
-import { addressOf, ElfError } from '@usertrace/abi';
-import { fileIdentity } from '../breakpoint/process-maps.ts';
+import { addressOf } from '@usertrace/abi';
 import { type BreakpointReason, JUMP_BYTES, placeProbe } from '../code/placement.ts';
 import type { ProbeDefinition } from '../definition/definition.ts';
-import { FileSymbols } from '../target/file-symbols.ts';
+import type { AnalysedFiles } from '../target/analysed-files.ts';
+import type { FileSymbols } from '../target/file-symbols.ts';
 
 /** Why a place in a file takes no jump. */
 export type FileObstacle =
@@ -31,16 +27,17 @@ export interface JumpPlace {
 
 export type FilePlacement = JumpPlace | { readonly kind: 'breakpoint'; readonly reason: FileObstacle };
 
-/** Analysed files that are kept; a large program takes some 200 MB. */
-const FILES_MAX = 2;
 const PAGE_BYTES = 4096;
 const PLACEMENTS_MAX = 65_536;
 
 /** Placements of probes. */
 export class Placements {
-  /** By identity, the one used last at the end. */
-  readonly #files = new Map<string, FileSymbols | undefined>();
+  readonly #files: AnalysedFiles;
   readonly #placements = new Map<string, FilePlacement>();
+
+  constructor(files: AnalysedFiles) {
+    this.#files = files;
+  }
 
   /** Where the definition's probe could be put. It takes from microseconds to a second. */
   of({ path, fileIdentity: identity, offset }: ProbeDefinition): FilePlacement {
@@ -54,7 +51,7 @@ export class Placements {
   }
 
   #analyse(path: string, identity: string, offset: bigint): FilePlacement {
-    const symbols = this.#file(path, identity);
+    const symbols = this.#files.open(path, identity);
     const linked = symbols === undefined ? undefined : addressOf(symbols.file, offset);
     if (symbols === undefined || linked === undefined) return { kind: 'breakpoint', reason: 'no-file' };
     if (isPreemptive(symbols)) return { kind: 'breakpoint', reason: 'preemptive-runtime' };
@@ -74,35 +71,6 @@ export class Placements {
     const code = image.read(address, placement.length);
     if (code === undefined) return { kind: 'breakpoint', reason: 'unknown-function' };
     return { kind: 'jump', code: Uint8Array.from(code), displacedBytes };
-  }
-
-  #file(path: string, identity: string): FileSymbols | undefined {
-    const known = this.#files.get(identity);
-    this.#files.delete(identity);
-    if (this.#files.size >= FILES_MAX)
-      for (const first of [...this.#files.keys()].slice(0, 1)) this.#files.delete(first);
-    const symbols = known ?? openFile(path, identity);
-    this.#files.set(identity, symbols);
-    return symbols;
-  }
-}
-
-/** The file, if it is the one that is meant. */
-function openFile(path: string, identity: string): FileSymbols | undefined {
-  try {
-    if (fileIdentity(path) !== identity) return undefined;
-    return FileSymbols.open(path, { read: readIfThere });
-  } catch (error) {
-    if (error instanceof ElfError || (error as NodeJS.ErrnoException).code !== undefined) return undefined;
-    throw error;
-  }
-}
-
-function readIfThere(path: string): Uint8Array | undefined {
-  try {
-    return readFileSync(path);
-  } catch {
-    return undefined;
   }
 }
 

@@ -10,7 +10,7 @@ import { availableParallelism } from 'node:os';
 import { ErrnoError } from '@usertrace/base';
 import { checked, libc, startTicksOf, unmapShared, viewOf } from '@usertrace/linux';
 import type { Examination } from '@usertrace/utrace';
-import { fileIdentity } from '../breakpoint/process-maps.ts';
+import { fileIdentity } from '../process/process-maps.ts';
 import {
   CONTROL,
   CONTROL_MAGIC,

@@ -7,7 +7,7 @@
 import { readdirSync } from 'node:fs';
 import { ErrnoError } from '@usertrace/base';
 import type { Utrace } from '@usertrace/utrace';
-import { type Mapping, readMappings } from '../breakpoint/process-maps.ts';
+import { type Mapping, readMappings } from '../process/process-maps.ts';
 import type { HeldSlot } from '../lane/lane.ts';
 import { CONTROL_BYTES } from '../trampoline/lane-layout.ts';
 import { CODE_AT, CODE_BYTES } from './code-region.ts';

@@ -6,9 +6,21 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { ErrnoError } from '@usertrace/base';
 import { Action, type Examination, type ProcessEngine, type Task, type Utrace } from '@usertrace/utrace';
+import type { Mapping } from '../process/process-maps.ts';
+import type { ThreadPositions } from './thread-positions.ts';
 
 /** getppid, which changes nothing. */
 const GETPPID = 110;
+
+/** All threads stand still. */
+export interface SpaceStillness {
+  /** At a thread that can call the system. */
+  readonly look: Examination;
+  /** That thread. */
+  readonly tid: number;
+  readonly mappings: readonly Mapping[];
+  readonly positions: ThreadPositions;
+}
 
 /** A stop of all threads. */
 export class StoppedProcess {

@@ -8,8 +8,8 @@
  */
 
 import type { Task } from '@usertrace/utrace';
-import { type Mapping, mappingAt } from '../breakpoint/process-maps.ts';
-import { readIfThere } from '../breakpoint/thread-memory.ts';
+import { type Mapping, mappingAt } from '../process/process-maps.ts';
+import { readIfThere } from '../process/thread-memory.ts';
 
 /** Stacks that are larger all together are not looked through: nothing is known then. */
 const STACK_BYTES_MAX = 64 * 1024 * 1024;

@@ -42,11 +42,11 @@ export interface WantedJump extends PlaceInMemory {
 }
 
 /** What tells a definition from others at the same place, so that its trampoline can be used again. */
-export function definitionKey({ fileIdentity, offset, arguments: fetched, filter }: ProbeDefinition): string {
+export function definitionKey(definition: ProbeDefinition): string {
+  const { kind, fileIdentity, offset, arguments: fetched, filter } = definition;
   const words = fetched.map(({ name, expression }) => `${name}=${expression}`);
-  return [`${fileIdentity}+${offset}`, ...words, ...(filter === undefined ? [] : [`if ${filter.text}`])].join(
-    ' ',
-  );
+  const condition = filter === undefined ? [] : [`if ${filter.text}`];
+  return [kind, `${fileIdentity}+${offset}`, ...words, ...condition].join(' ');
 }
 
 /** Definitions that tell different things, in the order of their consumers. */

@@ -90,6 +90,21 @@ export class CallFrames<Call> {
     }
   }
 
+  /**
+   * A return address will not be looked at.
+   *
+   * @returns the calls that return there
+   */
+  dropReturningTo(returnAddress: number): CallFrame<Call>[] {
+    const dropped: CallFrame<Call>[] = [];
+    for (const [address, frames] of this.#byStackAddress) {
+      if (frames[0]?.returnAddress !== returnAddress) continue;
+      this.#byStackAddress.delete(address);
+      dropped.push(...frames);
+    }
+    return dropped;
+  }
+
   /** Its stack has been given up down to there. */
   #dropBelow(tid: number, stackAddress: number): void {
     for (const [address, [first]] of this.#byStackAddress) {

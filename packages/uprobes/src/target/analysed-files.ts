@@ -1,21 +1,22 @@
-/** Files whose functions are known, for as long as they are asked for often: the last two. */
+/** Files whose functions are known, for as long as they are asked for often: the last two. Reading one takes up to a second. */
 
 import { readFileSync } from 'node:fs';
 import { ElfError } from '@usertrace/abi';
-import { fileIdentity } from '../breakpoint/process-maps.ts';
+import { fileIdentity } from '../process/process-maps.ts';
 import { FileSymbols } from './file-symbols.ts';
 
 /** A large program takes some 200 MB. */
 const FILES_MAX = 2;
 
+/** Those of now. */
 export class AnalysedFiles {
   /** By identity, the one used last at the end. */
-  readonly #files = new Map<string, FileSymbols | undefined>();
+  readonly #files = new Map<string, FileSymbols>();
 
   /** @returns undefined for what is not there, is another file by now, or no program */
   open(path: string, identity: string): FileSymbols | undefined {
-    const isKnown = this.#files.has(identity);
-    const symbols = isKnown ? this.#files.get(identity) : openFile(path, identity);
+    const symbols = this.#files.get(identity) ?? openFile(path, identity);
+    if (symbols === undefined) return undefined;
     this.#files.delete(identity);
     if (this.#files.size >= FILES_MAX)
       for (const first of [...this.#files.keys()].slice(0, 1)) this.#files.delete(first);
@@ -24,6 +25,7 @@ export class AnalysedFiles {
   }
 }
 
+/** The file, if it is the one that is meant. */
 function openFile(path: string, identity: string): FileSymbols | undefined {
   try {
     if (fileIdentity(path) !== identity) return undefined;

@@ -6,7 +6,7 @@
 
 import { readFileSync, statSync } from 'node:fs';
 import { FileSymbols } from '../target/file-symbols.ts';
-import { fileIdentity, type Mapping, mappingAt } from './process-maps.ts';
+import { fileIdentity, type Mapping, mappingAt } from '../process/process-maps.ts';
 
 const HOOK = '_dl_debug_state';
 /** Entries of /proc/PID/auxv (getauxval(3)): where the loader is, and where the program begins. */

@@ -67,3 +67,11 @@ export function sourceOf(mapping: Mapping | undefined, address: number): string 
     ? undefined
     : `${mapping.identity}+${mapping.offset + address - mapping.start}`;
 }
+
+/** What has to be the same for probes to stay where they are. */
+export function signatureOf(mappings: readonly Mapping[]): string {
+  return mappings
+    .filter(({ isExecutable, isData, identity }) => identity !== undefined && (isExecutable || isData))
+    .map(({ start, end, identity, offset }) => `${start} ${end} ${identity} ${offset}`)
+    .join('\n');
+}

@@ -1,13 +1,14 @@
-/** Who is told of the hits of jumps: hits come with some delay, and so a consumer that was removed is kept until the last of them. */
+/** Who is told of hits, by what they probe. Hits of jumps come with some delay: a consumer that was removed is kept until the last of them. */
 
-import type { Consumer } from '../breakpoint/probed-places.ts';
+import type { ProbeDefinition } from '../definition/definition.ts';
 import type { SlotHit } from '../lane/lane.ts';
-import { JumpHit } from './jump-hit.ts';
-import type { HitPlace } from './jump-hits.ts';
-import { definitionKey } from './wanted-jumps.ts';
+import { JumpHit } from '../jump/jump-hit.ts';
+import type { HitPlace } from '../jump/jump-hits.ts';
+import { definitionKey } from '../jump/wanted-jumps.ts';
+import type { Consumer } from './consumer.ts';
 
-/** Consumers by what they probe. */
-export class JumpConsumers {
+/** All of them. */
+export class Consumers {
   readonly #failed: (reason: unknown) => void;
   readonly #byDefinition = new Map<string, Set<Consumer>>();
 
@@ -23,14 +24,11 @@ export class JumpConsumers {
     else known.add(consumer);
   }
 
-  /** @returns whether it was the last of its definition */
-  remove(consumer: Consumer): boolean {
+  remove(consumer: Consumer): void {
     const key = definitionKey(consumer.definition);
     const known = this.#byDefinition.get(key);
     known?.delete(consumer);
-    if (known === undefined || known.size > 0) return false;
-    this.#byDefinition.delete(key);
-    return true;
+    if (known?.size === 0) this.#byDefinition.delete(key);
   }
 
   /** Whether it is the only one of its definition. */
@@ -38,6 +36,13 @@ export class JumpConsumers {
     return (this.#byDefinition.get(definitionKey(definition))?.size ?? 0) <= 1;
   }
 
+  /** Returns of a definition that were missed. Each of its consumers misses the same, from when it came on. */
+  misses(definition: ProbeDefinition): number {
+    const consumers = this.#byDefinition.get(definitionKey(definition)) ?? [];
+    return Math.max(0, ...[...consumers].map(({ misses }) => misses));
+  }
+
+  /** Tells a jump's hit. */
   tell(place: HitPlace, hit: SlotHit, timeNs: bigint): void {
     const consumers = this.#byDefinition.get(place.definition);
     if (consumers === undefined) return;

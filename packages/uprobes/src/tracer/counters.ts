@@ -8,8 +8,8 @@
 
 import type { Examination } from '@usertrace/utrace';
 import type { FallbackRegion } from '../fallback/fallback-region.ts';
-import type { Mapping } from './process-maps.ts';
-import { readIfThere } from './thread-memory.ts';
+import type { Mapping } from '../process/process-maps.ts';
+import { readIfThere } from '../process/thread-memory.ts';
 
 const COUNTER_BYTES = 2;
 const VALUE_MAX = 0xffff;
