@@ -4,7 +4,7 @@ import { readFileSync, realpathSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileIdentity } from '@usertrace/uprobes';
 import { afterEach, describe, expect, it } from 'vitest';
-import { ProcessScan } from './process-scan.ts';
+import { ProcessScan, readProcess } from './process-scan.ts';
 
 const DEADLINE_MS = 30_000;
 const PAUSE_MS = 10;
@@ -62,7 +62,11 @@ describe('ProcessScan', () => {
 
   it('leaves out itself, and a process that has ended and was not waited for', async () => {
     const scan = new ProcessScan(process.geteuid?.() ?? 0);
-    const ended = Number(await firstLine(start('true & echo $!; exec sleep 100')));
+    const parent = start('sleep 100 & echo $!; exec sleep 100');
+    const ended = Number(await firstLine(parent));
+    // The shell would wait for it.
+    await until(() => readProcess(parent.pid)?.comm === 'sleep');
+    process.kill(ended, 'SIGKILL');
     await until(() => /\) Z /.test(readFileSync(`/proc/${ended}/stat`, 'latin1')));
     scan.look('all');
     const pids = scan.processes.map(({ pid }) => pid);
