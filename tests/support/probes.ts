@@ -104,6 +104,13 @@ export class ProbeWorld {
     return child;
   }
 
+  /** Starts a copy of another program of tests/programs, which nobody else has mapped. */
+  startProgram(name: string): Child {
+    copyFileSync(cProgram(`tests/programs/${name}.c`), this.file(name));
+    chmodSync(this.file(name), 0o755);
+    return this.#start([this.file(name)]);
+  }
+
   /** Starts a usertrace command. */
   start(...args: readonly string[]): Child {
     return this.#start([process.execPath, USERTRACE, ...args]);

@@ -6,6 +6,7 @@ import { missing } from '../support/requirements.ts';
 import { ProbeWorld, type ProbeUser } from '../support/probes.ts';
 import { until } from '../support/wait.ts';
 import { needs } from './fixture.ts';
+import { statusField } from './utrace-fixture.ts';
 
 const NAMES = ['zero', 'one', 'two'];
 const GONE_TIMEOUT_MS = 30_000;
@@ -67,6 +68,23 @@ async function untilProberIsGone(of: ProbeWorld): Promise<void> {
 }
 
 describe.each<ProbeUser>(['root', 'ordinary'])('as %s', (user) => {
+  test('a probe is gone while the program’s parent waits in vfork for its child, and both go on', async (context) => {
+    needs(context, 'root', 'cc', 'setpriv');
+    const of = await makeWorld(user);
+    const waiter = of.startProgram('vfork-waiter');
+    const definition = `p:app/work ${of.file('vfork-waiter')}:vfork_work n=%di:s64`;
+    const tracer = of.start('trace', '-n', '1', '-p', String(waiter.pid), '-e', definition);
+    await of.untilInForce('work', waiter.pid);
+    waiter.say('');
+    const child = Number((await waiter.line(/^child /)).slice('child '.length));
+    expect(await tracer.ended, tracer.stderr).toEqual({ status: 0, signal: null });
+    await untilProberIsGone(of);
+    for (const pid of [waiter.pid, child]) expect(statusField(pid, 'TracerPid')).toBe('0');
+    waiter.say('');
+    await waiter.line(/^parent$/);
+    expect(await waiter.end()).toEqual({ status: 0, signal: null });
+  });
+
   test('record -e takes a definition: all calls are there, and the probe is gone after it', async (context) => {
     needs(context, 'root', 'cc', 'setpriv');
     const of = await makeWorld(user);

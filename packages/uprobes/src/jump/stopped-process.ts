@@ -26,6 +26,7 @@ export interface SpaceStillness {
 export class StoppedProcess {
   readonly tgid: number;
   readonly #engines: ProcessEngine;
+  readonly #deadlineMs: number;
 
   /**
    * Stops a process. A thread that is in a callback stays from then on; its callback can go on.
@@ -35,9 +36,9 @@ export class StoppedProcess {
    *   vfork's child does; ESRCH when the process is gone; EPERM as Utrace.attach
    */
   static async stop(utrace: Utrace, tgid: number, deadlineMs: number): Promise<StoppedProcess> {
-    const stopped = new StoppedProcess(tgid, utrace.attach(tgid, {}, { events: 0 }));
+    const stopped = new StoppedProcess(tgid, utrace.attach(tgid, {}, { events: 0 }), deadlineMs);
     try {
-      await stopped.#stop(deadlineMs);
+      await stopped.#stop();
       return stopped;
     } catch (error) {
       await stopped.release();
@@ -45,9 +46,10 @@ export class StoppedProcess {
     }
   }
 
-  private constructor(tgid: number, engines: ProcessEngine) {
+  private constructor(tgid: number, engines: ProcessEngine, deadlineMs: number) {
     this.tgid = tgid;
     this.#engines = engines;
+    this.#deadlineMs = deadlineMs;
   }
 
   /** Its threads. */
@@ -59,13 +61,13 @@ export class StoppedProcess {
    * A look at one of its threads that can call the system. Where none can, since all stand before signals or in calls, one goes on to
    * the following stop, which is before its next instruction.
    *
-   * @throws {ErrnoError} EAGAIN when none can there either; ESRCH when all are gone
+   * @throws {ErrnoError} EAGAIN when none can there either; ESRCH when all are gone; ETIMEDOUT when one does not stop again
    */
   async caller(): Promise<{ look: Examination; task: Task }> {
     for (const task of this.tasks) if (canCall(task)) return { look: task.examination(), task };
     for (const [task, engine] of this.#engines.engines) {
       engine.control(Action.RESUME);
-      await engine.stop();
+      await this.#inTime(engine.stop());
       if (canCall(task)) return { look: task.examination(), task };
     }
     throw new ErrnoError('EAGAIN', `Cannot make process ${this.tgid} call the system: no thread can`);
@@ -76,14 +78,19 @@ export class StoppedProcess {
     await this.#engines.detach();
   }
 
-  async #stop(deadlineMs: number): Promise<void> {
+  async #stop(): Promise<void> {
+    await this.#inTime(this.#engines.stop());
+    if (this.tasks.length === 0) throw new ErrnoError('ESRCH', `Process ${this.tgid} has ended`);
+  }
+
+  /** @throws {ErrnoError} ETIMEDOUT when it takes longer than threads may */
+  async #inTime(stop: Promise<void>): Promise<void> {
     const cancelled = new AbortController();
-    const late = delay(deadlineMs, 'late', { signal: cancelled.signal }).catch(() => 'late');
-    const answer = await Promise.race([this.#engines.stop(), late]);
+    const late = delay(this.#deadlineMs, 'late', { signal: cancelled.signal }).catch(() => 'late');
+    const answer = await Promise.race([stop, late]);
     cancelled.abort();
     if (answer === 'late')
       throw new ErrnoError('ETIMEDOUT', `Cannot stop all threads of process ${this.tgid}`);
-    if (this.tasks.length === 0) throw new ErrnoError('ESRCH', `Process ${this.tgid} has ended`);
   }
 }
 
