@@ -24,7 +24,7 @@ const HEADER_BYTES = 32;
  * @param own the identity of the lanes that are ours
  */
 export function hasLeftovers(mappings: readonly Mapping[], own: string | undefined): boolean {
-  return mappings.some((mapping) => isControl(mapping) && mapping.identity !== own);
+  return mappings.some((mapping) => isOfLanes(mapping) && mapping.identity !== own);
 }
 
 /**
@@ -43,6 +43,12 @@ export function takeLeftovers(stillness: SpaceStillness, pid: number, own: strin
     restoreCode(look, pid, mappings, mapping.start);
     if (!unmapRegion(stillness, mapping.start)) inUse.add(mapping.identity);
     found.add(mapping.identity);
+  }
+  for (const mapping of mappings) {
+    // Lanes without a region: their tracer died before it made one, or when it had unmapped it.
+    if (!isOfLanes(mapping) || mapping.identity === own || isOwnerAlive(look, mapping.start)) continue;
+    const hasRegion = mappings.some((other) => isControl(other) && other.identity === mapping.identity);
+    if (!hasRegion) found.add(mapping.identity);
   }
   // What a thread in one region may write to stays.
   for (const identity of found) if (!inUse.has(identity)) unmapLanes(stillness, identity);
@@ -70,9 +76,13 @@ export function unmapLanes({ look, mappings }: SpaceStillness, identity: string 
   }
 }
 
+function isOfLanes({ path, offset }: Mapping): boolean {
+  return path.startsWith(`/memfd:${LANES_NAME}`) && offset === 0;
+}
+
 /** A region begins there. The lanes' own mapping is larger. */
-function isControl({ path, offset, start, end }: Mapping): boolean {
-  return path.startsWith(`/memfd:${LANES_NAME}`) && offset === 0 && end - start === CONTROL_BYTES;
+function isControl(mapping: Mapping): boolean {
+  return isOfLanes(mapping) && mapping.end - mapping.start === CONTROL_BYTES;
 }
 
 function isOwnerAlive(look: Examination, start: number): boolean {
