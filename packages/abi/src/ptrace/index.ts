@@ -1,4 +1,5 @@
 export {
+  GENERAL_REGISTERS,
   type RegisterName,
   Registers,
 } from './registers.ts';

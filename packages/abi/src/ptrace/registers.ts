@@ -75,3 +75,23 @@ export class Registers {
     return copy;
   }
 }
+
+/** The general registers by their number in instructions (Intel SDM volume 2). */
+export const GENERAL_REGISTERS = {
+  rax: 0,
+  rcx: 1,
+  rdx: 2,
+  rbx: 3,
+  rsp: 4,
+  rbp: 5,
+  rsi: 6,
+  rdi: 7,
+  r8: 8,
+  r9: 9,
+  r10: 10,
+  r11: 11,
+  r12: 12,
+  r13: 13,
+  r14: 14,
+  r15: 15,
+} as const;

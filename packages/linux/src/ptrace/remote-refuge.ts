@@ -9,7 +9,7 @@
  * The program cannot write it, and the code writes nothing: it only loads, from memory that the tracer has filled before. It stays
  * in the program, a fork's child has it too, and whoever traces later uses it again.
  */
-import { Registers, type RegisterName } from '@usertrace/abi';
+import { GENERAL_REGISTERS, Registers, type RegisterName } from '@usertrace/abi';
 
 const MAGIC = Buffer.from('usertrace remote calls 1');
 const SELF_AT = MAGIC.length;
@@ -30,25 +30,8 @@ const USED = ['rdi', 'rsi', 'rdx', 'r10', 'rcx', 'r11', 'rax'] as const;
 const VALUES = ['mask', 'eflags', 'rsp', ...KEPT, ...USED, 'rip'] as const;
 type Value = (typeof VALUES)[number];
 
-/** Numbers of registers (Intel SDM volume 2). */
-const NUMBER: Readonly<Partial<Record<RegisterName, number>>> = {
-  rax: 0,
-  rcx: 1,
-  rdx: 2,
-  rbx: 3,
-  rsp: 4,
-  rbp: 5,
-  rsi: 6,
-  rdi: 7,
-  r8: 8,
-  r9: 9,
-  r10: 10,
-  r11: 11,
-  r12: 12,
-  r13: 13,
-  r14: 14,
-  r15: 15,
-};
+/** Numbers of registers; others have none. */
+const NUMBER: Readonly<Partial<Record<RegisterName, number>>> = GENERAL_REGISTERS;
 
 /** How the kernel says that a call is to be made again (linux/errno.h): ERESTARTSYS, ERESTARTNOINTR, ERESTARTNOHAND. */
 const AGAIN: ReadonlySet<bigint> = new Set([-512n, -513n, -514n]);

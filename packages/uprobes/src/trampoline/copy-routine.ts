@@ -6,7 +6,8 @@
  * faulting, and cannot be overtaken by another thread's munmap. That costs a system call.
  */
 
-import { CONDITION, GENERAL, type MachineCode } from './machine-code.ts';
+import { GENERAL_REGISTERS } from '@usertrace/abi';
+import { CONDITION, type MachineCode } from './machine-code.ts';
 
 /** The routine's label. */
 export const COPY_ROUTINE = 'copy';
@@ -45,7 +46,7 @@ export function appendCopyRoutine(code: MachineCode, processIdAddress: number): 
   code.store({ base: 'rsp', displacement: 16 }, 'rsi').store({ base: 'rsp', displacement: 24 }, 'rax');
   code.registers([0x01], 'rsi', 'rax').registers([0x29], 'rdx', 'rax'); // add, sub
   code.store({ base: 'rsp', displacement: 32 }, 'rsi').store({ base: 'rsp', displacement: 40 }, 'rdx');
-  code.withMemory32([0x8b], GENERAL.rdi, { at: processIdAddress });
+  code.withMemory32([0x8b], GENERAL_REGISTERS.rdi, { at: processIdAddress });
   code.move('rsi', 'rsp').constant('rdx', 1n).lea('r10', { base: 'rsp', displacement: 16 });
   code.constant('r8', 2n).raw(0x45, 0x31, 0xc9); // xor r9d, r9d
   code.constant('rax', BigInt(PROCESS_VM_READV)).raw(0x0f, 0x05); // syscall

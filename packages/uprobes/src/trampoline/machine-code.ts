@@ -3,28 +3,10 @@
  * of. Encodings: Intel SDM volume 2.
  */
 
-/** The general registers by their number. */
-export const GENERAL = {
-  rax: 0,
-  rcx: 1,
-  rdx: 2,
-  rbx: 3,
-  rsp: 4,
-  rbp: 5,
-  rsi: 6,
-  rdi: 7,
-  r8: 8,
-  r9: 9,
-  r10: 10,
-  r11: 11,
-  r12: 12,
-  r13: 13,
-  r14: 14,
-  r15: 15,
-} as const;
+import { GENERAL_REGISTERS } from '@usertrace/abi';
 
 /** A general register's name. */
-export type General = keyof typeof GENERAL;
+export type General = keyof typeof GENERAL_REGISTERS;
 
 /** Memory at a register and a displacement, or at an address that is reached relative to the instruction. */
 export type MemoryOperand =
@@ -66,11 +48,11 @@ export class MachineCode {
   }
 
   push(register: General): this {
-    return this.#optionalRex(0, GENERAL[register]).raw(0x50 | (GENERAL[register] & 7));
+    return this.#optionalRex(0, GENERAL_REGISTERS[register]).raw(0x50 | (GENERAL_REGISTERS[register] & 7));
   }
 
   pop(register: General): this {
-    return this.#optionalRex(0, GENERAL[register]).raw(0x58 | (GENERAL[register] & 7));
+    return this.#optionalRex(0, GENERAL_REGISTERS[register]).raw(0x58 | (GENERAL_REGISTERS[register] & 7));
   }
 
   /** `opcode /r` with 64-bit operands: a register and a memory operand. */
@@ -100,20 +82,20 @@ export class MachineCode {
   }
 
   load(register: General, operand: MemoryOperand): this {
-    return this.withMemory([0x8b], GENERAL[register], operand);
+    return this.withMemory([0x8b], GENERAL_REGISTERS[register], operand);
   }
 
   store(operand: MemoryOperand, register: General): this {
-    return this.withMemory([0x89], GENERAL[register], operand);
+    return this.withMemory([0x89], GENERAL_REGISTERS[register], operand);
   }
 
   lea(register: General, operand: MemoryOperand): this {
-    return this.withMemory([0x8d], GENERAL[register], operand);
+    return this.withMemory([0x8d], GENERAL_REGISTERS[register], operand);
   }
 
   /** `opcode /r` with two 64-bit registers: `rm` is the first of AT&T's second. */
   registers(opcode: readonly number[], rm: General, register: General): this {
-    const [r, m] = [GENERAL[register], GENERAL[rm]];
+    const [r, m] = [GENERAL_REGISTERS[register], GENERAL_REGISTERS[rm]];
     return this.raw(0x48 | ((r >> 3) << 2) | (m >> 3), ...opcode, 0xc0 | ((r & 7) << 3) | (m & 7));
   }
 
@@ -123,19 +105,19 @@ export class MachineCode {
 
   /** `opcode /field imm8` with a 64-bit register. */
   registerByte(opcode: number, field: number, register: General, value: number): this {
-    const m = GENERAL[register];
+    const m = GENERAL_REGISTERS[register];
     return this.raw(0x48 | (m >> 3), opcode, 0xc0 | (field << 3) | (m & 7), value);
   }
 
   /** `opcode /field imm32` with a 64-bit register. */
   registerInt(opcode: number, field: number, register: General, value: number): this {
-    const m = GENERAL[register];
+    const m = GENERAL_REGISTERS[register];
     return this.raw(0x48 | (m >> 3), opcode, 0xc0 | (field << 3) | (m & 7)).int32(value);
   }
 
   /** Loads a register with 64 bits, in the shortest form. */
   constant(register: General, value: bigint): this {
-    const number = GENERAL[register];
+    const number = GENERAL_REGISTERS[register];
     const unsigned = BigInt.asUintN(64, value);
     if (unsigned <= 0xffff_ffffn) {
       return this.#optionalRex(0, number)
@@ -198,7 +180,7 @@ export class MachineCode {
     isWide: boolean,
     behind: number,
   ): this {
-    const base = 'base' in operand ? GENERAL[operand.base] : 0;
+    const base = 'base' in operand ? GENERAL_REGISTERS[operand.base] : 0;
     this.raw(...prefixes);
     const rex = (isWide ? 8 : 0) | ((register >> 3) << 2) | (base >> 3);
     if (rex !== 0) this.raw(0x40 | rex);

@@ -7,8 +7,9 @@
  * A child of vfork shares its parent's memory and FS base, and so has its parent's id, until it executes.
  */
 
+import { GENERAL_REGISTERS } from '@usertrace/abi';
 import { COPY_ROUTINE } from './copy-routine.ts';
-import { CONDITION, GENERAL, type MachineCode } from './machine-code.ts';
+import { CONDITION, type MachineCode } from './machine-code.ts';
 
 /** Offsets in the words of a process: two pages, all zero in a new process and in a fork's child. */
 export const PROCESS_WORDS = {
@@ -42,11 +43,11 @@ export function appendThreadIdentity(code: MachineCode, words: number, prefix: s
   code.registerByte(0xc1, 5, 'rcx', 64 - TABLE_SHIFT).registerByte(0xc1, 4, 'rcx', 3); // shr, shl
   code.lea('rax', { at: words + PROCESS_WORDS.threads }).registers([0x01], 'rcx', 'rax');
   code
-    .withMemory([0x3b], GENERAL.rdx, { base: 'rcx', displacement: 0 })
+    .withMemory([0x3b], GENERAL_REGISTERS.rdx, { base: 'rcx', displacement: 0 })
     .jumpIf(CONDITION.equal, `${prefix}known`);
   code.registerByte(0x83, 6, 'rcx', 8); // xor: the neighbour
   code
-    .withMemory([0x3b], GENERAL.rdx, { base: 'rcx', displacement: 0 })
+    .withMemory([0x3b], GENERAL_REGISTERS.rdx, { base: 'rcx', displacement: 0 })
     .jumpIf(CONDITION.equal, `${prefix}known`);
   code.call(IDENTITY_ROUTINE).jump(`${prefix}told`);
   code.label(`${prefix}known`).raw(0x64, 0x44, 0x8b, 0x0c, 0x25).int32(THREAD_ID_OFFSET); // mov r9d, fs:[...]
@@ -62,21 +63,27 @@ export function appendThreadIdentity(code: MachineCode, words: number, prefix: s
 export function appendIdentityRoutine(code: MachineCode, words: number): void {
   const processId = { at: words + PROCESS_WORDS.processId };
   code.label(IDENTITY_ROUTINE).push('rdi').push('r10').push('rcx').push('rdx');
-  code.withMemory32([0x8b], GENERAL.rax, processId).raw(0x85, 0xc0); // test eax, eax
+  code.withMemory32([0x8b], GENERAL_REGISTERS.rax, processId).raw(0x85, 0xc0); // test eax, eax
   code.jumpIf(CONDITION.notEqual, 'process-known').constant('rax', BigInt(CALL.getpid)).raw(0x0f, 0x05);
-  code.withMemory32([0x89], GENERAL.rax, processId).label('process-known');
+  code.withMemory32([0x89], GENERAL_REGISTERS.rax, processId).label('process-known');
   code.constant('rax', BigInt(CALL.gettid)).raw(0x0f, 0x05).push('rax');
   // Is it one whose block does not tell?
   code.load('rdx', { base: 'rsp', displacement: 8 }).load('rcx', { base: 'rsp', displacement: 16 });
   code.registerByte(0x83, 1, 'rdx', 1); // or
-  code.withMemory([0x3b], GENERAL.rdx, { base: 'rcx', displacement: 0 }).jumpIf(CONDITION.equal, 'asked');
-  code.registerByte(0x83, 6, 'rcx', 8).withMemory([0x3b], GENERAL.rdx, { base: 'rcx', displacement: 0 });
+  code
+    .withMemory([0x3b], GENERAL_REGISTERS.rdx, { base: 'rcx', displacement: 0 })
+    .jumpIf(CONDITION.equal, 'asked');
+  code
+    .registerByte(0x83, 6, 'rcx', 8)
+    .withMemory([0x3b], GENERAL_REGISTERS.rdx, { base: 'rcx', displacement: 0 });
   code.jumpIf(CONDITION.equal, 'asked');
   code.load('rsi', { base: 'rsp', displacement: 8 }).registerInt(0x81, 0, 'rsi', THREAD_ID_OFFSET);
   code.push('rax').constant('rdx', 4n).move('r8', 'rsp').call(COPY_ROUTINE).pop('rsi');
   code.load('rdx', { base: 'rsp', displacement: 8 }).load('rcx', { base: 'rsp', displacement: 16 });
   code.registerByte(0x83, 7, 'rax', 4).jumpIf(CONDITION.notEqual, 'not-told'); // cmp
-  code.withMemory32([0x3b], GENERAL.rsi, { base: 'rsp', displacement: 0 }).jumpIf(CONDITION.equal, 'keep');
+  code
+    .withMemory32([0x3b], GENERAL_REGISTERS.rsi, { base: 'rsp', displacement: 0 })
+    .jumpIf(CONDITION.equal, 'keep');
   code.label('not-told').registerByte(0x83, 1, 'rdx', 1); // or
   // The first neighbour, unless that one is taken: then this one, whatever was there.
   code.label('keep').registerByte(0x83, 6, 'rcx', 8);

@@ -5,13 +5,14 @@
  * waits for nobody.
  */
 
+import { GENERAL_REGISTERS } from '@usertrace/abi';
 import type { CodeInstruction } from '../code/instruction.ts';
 import { relocateAll } from '../code/relocation.ts';
 import { type FetchArgument, type FetchSource, memoryOffsets } from '../definition/fetch-argument.ts';
 import { recordSize } from '../definition/value-type.ts';
 import { appendCopyRoutine, COPY_ROUTINE } from './copy-routine.ts';
 import { GATE, LANE_HEADER, LANE_MARGIN, type LaneGeometry, SLOT } from './lane-layout.ts';
-import { CONDITION, GENERAL, type General, MachineCode } from './machine-code.ts';
+import { CONDITION, type General, MachineCode } from './machine-code.ts';
 import { appendIdentityRoutine, appendThreadIdentity, PROCESS_WORDS } from './thread-identity.ts';
 
 /** Bytes below the stack pointer that leaf functions use without moving it (System V ABI). */
@@ -178,7 +179,7 @@ class TrampolineMaker {
   #record(probe: TrampolineProbe, index: number): void {
     const code = this.#code;
     const { places } = slotLayout(probe.arguments);
-    code.withMemory32([0x8b], GENERAL.rax, { at: probe.gateAddress + GATE.probe });
+    code.withMemory32([0x8b], GENERAL_REGISTERS.rax, { at: probe.gateAddress + GATE.probe });
     code.raw(0x85, 0xc0).jumpIf(CONDITION.equal, `done-${index}`).push('rax'); // test eax, eax
     probe.condition?.append(
       code,
@@ -214,21 +215,28 @@ class TrampolineMaker {
       .registerByte(0xc1, 4, 'rcx', lanes.laneSizeShift);
     code.constant('rdi', BigInt(lanes.address)).registers([0x01], 'rdi', 'rcx');
     code.load('rax', { base: 'rdi', displacement: LANE_HEADER.head });
-    code.withMemory([0x2b], GENERAL.rax, { base: 'rdi', displacement: LANE_HEADER.tail }); // sub rax, tail
+    code.withMemory([0x2b], GENERAL_REGISTERS.rax, { base: 'rdi', displacement: LANE_HEADER.tail }); // sub rax, tail
     code.registerInt(0x81, 7, 'rax', (1 << lanes.slotCountShift) - LANE_MARGIN); // cmp
     code.jumpIf(CONDITION.aboveOrEqual, `lost-${index}`);
     code.constant('rax', 1n);
-    code.withMemory([0x0f, 0xc1], GENERAL.rax, { base: 'rdi', displacement: LANE_HEADER.head }, [0xf0]); // lock xadd
+    code.withMemory(
+      [0x0f, 0xc1],
+      GENERAL_REGISTERS.rax,
+      { base: 'rdi', displacement: LANE_HEADER.head },
+      [0xf0],
+    ); // lock xadd
     code.move('rcx', 'rax').registerInt(0x81, 4, 'rcx', (1 << lanes.slotCountShift) - 1);
     code.registerByte(0xc1, 4, 'rcx', lanes.slotSizeShift).registers([0x01], 'rdi', 'rcx');
     code.registerInt(0x81, 0, 'rdi', LANE_HEADER.size);
     code.registerByte(0x83, 0, 'rax', 1).pop('rcx').push('rax');
     code.store({ base: 'rdi', displacement: SLOT.time }, 'rdx');
-    code.withMemory32([0x89], GENERAL.r9, { base: 'rdi', displacement: SLOT.tid });
-    code.withMemory32([0x89], GENERAL.rcx, { base: 'rdi', displacement: SLOT.probe });
-    code.withMemory32([0x89], GENERAL.rsi, { base: 'rdi', displacement: SLOT.cpu });
-    code.withMemory32([0x8b], GENERAL.rax, { at: this.#input.processWords + PROCESS_WORDS.processId });
-    code.withMemory32([0x89], GENERAL.rax, { base: 'rdi', displacement: SLOT.pid });
+    code.withMemory32([0x89], GENERAL_REGISTERS.r9, { base: 'rdi', displacement: SLOT.tid });
+    code.withMemory32([0x89], GENERAL_REGISTERS.rcx, { base: 'rdi', displacement: SLOT.probe });
+    code.withMemory32([0x89], GENERAL_REGISTERS.rsi, { base: 'rdi', displacement: SLOT.cpu });
+    code.withMemory32([0x8b], GENERAL_REGISTERS.rax, {
+      at: this.#input.processWords + PROCESS_WORDS.processId,
+    });
+    code.withMemory32([0x89], GENERAL_REGISTERS.rax, { base: 'rdi', displacement: SLOT.pid });
     code.memoryImmediate([0xc7], 0, { base: 'rdi', displacement: SLOT.faults }, 0, true);
   }
 
