@@ -1,7 +1,7 @@
 /** The code that decides a filter in a trampoline, run by the processor, beside the filter itself. */
 import { spawnSync } from 'node:child_process';
+import { EventFilter } from '@usertrace/abi';
 import {
-  HitFilter,
   filterCondition,
   filterFields,
   MachineCode,
@@ -66,7 +66,7 @@ function randomNumber(below: (bound: number) => number): bigint {
 }
 
 /** The condition as a function of the registers that rdi points to; 1 when the hit is wanted. */
-function codeOf(filter: HitFilter): Uint8Array | undefined {
+function codeOf(filter: EventFilter): Uint8Array | undefined {
   const condition = filterCondition(filter.expression);
   if (condition === undefined) return undefined;
   const code = new MachineCode(0);
@@ -95,7 +95,7 @@ describe.skipIf(missing('cc') !== undefined)('a filter’s condition in a trampo
     let decided = 0;
     for (let number = 0; number < FILTERS; number++) {
       const text = randomFilter(below, 3);
-      const filter = HitFilter.parse(text, filterFields(definition));
+      const filter = EventFilter.parse(text, filterFields(definition), 1);
       if (filter === undefined) throw new Error(text);
       const code = codeOf(filter);
       if (code === undefined) continue;

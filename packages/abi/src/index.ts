@@ -1,4 +1,5 @@
 export * from './elf/index.ts';
+export * from './filter/index.ts';
 export * from './fuse/index.ts';
 export * from './provider/index.ts';
 export * from './ptrace/index.ts';

@@ -13,11 +13,14 @@ import { RingBuffer, kibOfSubBuffers, subBuffersForKib, SUB_BUFFERS_MIN } from '
 import type { EventTracer, UserEvent } from '@usertrace/user-events';
 import { TraceClock, type TraceClockName } from './instance-clock.ts';
 import { ErrorLog } from './instance-error-log.ts';
+import { InstanceFilters } from './instance-filters.ts';
 import { InstanceOptions, type TraceOptionName } from './instance-options.ts';
 import type { InstancePorts } from './instance-ports.ts';
 import type { TaskRecorder } from './instance-tasks.ts';
+import type { ProbeEvent, ProbeHit } from './probe-event.ts';
 import type { TracedEvent } from './traced-event.ts';
 import type { Turns } from './turns.ts';
+import { WrittenRecord } from './written-record.ts';
 
 /** What a CPU's buffer has once it is used, as in the kernel (trace_buf_size). */
 export const DEFAULT_BUFFER_KIB = 1408;
@@ -30,6 +33,7 @@ export class TraceInstance implements EventTracer {
   readonly buffer: RingBuffer;
   readonly options: InstanceOptions;
   readonly errors: ErrorLog;
+  readonly filters: InstanceFilters;
   readonly cpuCount: number;
   /** For what its files do that takes long. */
   readonly turns: Turns;
@@ -78,6 +82,7 @@ export class TraceInstance implements EventTracer {
     this.cpuCount = ports.cpuCount;
     this.#clock = new TraceClock('local', ports.clocks);
     this.errors = new ErrorLog(ports.clocks);
+    this.filters = new InstanceFilters(ports.cpuCount);
     this.options = new InstanceOptions(this.isTop, (option, isOn) => this.#optionChanged(option, isOn));
     // The kernel keeps the top instance's buffer small until something is traced.
     this.#isExpanded = !this.isTop;
@@ -118,7 +123,16 @@ export class TraceInstance implements EventTracer {
 
   /** See EventTracer: called for each write of a program to an event that is on. */
   record(event: UserEvent, pid: Tid, payload: Uint8Array): void {
-    this.write(event.id, pid, payload);
+    if (this.filters.lets(event, () => new WrittenRecord(event.id, pid, payload, this.#ports)))
+      this.write(event.id, pid, payload);
+  }
+
+  /** A probe was hit whose event is on. */
+  recordHit(event: ProbeEvent, { timeNs, tid, comm = '', entry, payload }: ProbeHit): void {
+    const record = new DataView(entry.buffer, entry.byteOffset, entry.length);
+    // Hits do not tell their CPU, and no filter of them may ask for it.
+    if (!this.filters.lets(event, () => ({ record, tid, comm, cpu: 0 }))) return;
+    this.#writeAt(this.#clock.at(timeNs), event.id, tid, payload);
   }
 
   /**
@@ -130,16 +144,7 @@ export class TraceInstance implements EventTracer {
     return this.#writeAt(this.#clock.now(), typeId, pid, payload);
   }
 
-  /**
-   * Records an entry that happened a moment ago, if the instance records and its clock counts what the time is of. An entry that is
-   * older than the CPU's last gets that one's time.
-   *
-   * @param timeNs CLOCK_MONOTONIC nanoseconds
-   */
-  writeAt(timeNs: bigint, typeId: number, pid: Tid, payload: Uint8Array): void {
-    this.#writeAt(this.#clock.at(timeNs), typeId, pid, payload);
-  }
-
+  /** An entry that is older than the CPU's last, as a probe's may be, gets that one's time. */
   #writeAt(time: Nanoseconds, typeId: number, pid: Tid, payload: Uint8Array): boolean {
     if (!this.#isRecording) return false;
     this.buffer.write(this.#ports.currentCpu(), time, typeId, 0, 0, pid, payload);
@@ -163,6 +168,7 @@ export class TraceInstance implements EventTracer {
 
   /** An event is gone. If it ever was on here, the buffer may hold entries that nobody can print any more. */
   eventRemoved(event: TracedEvent): void {
+    this.filters.forget(event);
     if (event.wasTracedBy(this)) this.#mustClear = true;
   }
 

@@ -3,6 +3,7 @@
  * tree makes a ProbeEvent when the port tells of it, and drops it with the last of its probes. Instances listen to it as to a user
  * event.
  */
+import type { FilterField } from '@usertrace/abi';
 import type { ErrnoName, Tid } from '@usertrace/base';
 import type { TraceInstance } from './instance.ts';
 import type { Caller } from './node.ts';
@@ -15,28 +16,8 @@ export interface ProbeEventIdentity {
   readonly formatText: (id: number) => string;
   /** What `trace` says of an entry, without the line's end. */
   readonly print: (entry: Uint8Array) => string;
-  /**
-   * Reads a filter.
-   *
-   * @returns undefined for the one that lets all through
-   */
-  readonly filter: (text: string) => ProbeFilter | ProbeFilterRefusal | undefined;
-}
-
-/** Which hits of an event an instance records. */
-export interface ProbeFilter {
-  /** As the `filter` file shows it. */
-  readonly text: string;
-  readonly matches: (hit: ProbeHit) => boolean;
-}
-
-/** Why a filter is not taken. */
-export interface ProbeFilterRefusal {
-  readonly code: ErrnoName;
-  /** What the `filter` file shows afterwards. */
-  readonly fileText: string;
-  /** What `error_log` gets; nothing where the kernel says nothing. */
-  readonly error: { readonly text: string; readonly position: number } | undefined;
+  /** What a filter of it may name. */
+  readonly filterFields: readonly FilterField[];
 }
 
 /** Why a command to `uprobe_events` was not done. */
@@ -94,11 +75,6 @@ export class ProbeEvent {
   readonly #switched: () => Promise<void>;
   readonly #tracers = new Set<TraceInstance>();
   readonly #pastTracers = new Set<TraceInstance>();
-  /** What each instance's `filter` file shows, and lets through; nothing for those that let all through. */
-  readonly #filterByTracer = new Map<
-    TraceInstance,
-    { readonly shown: string; readonly filter?: ProbeFilter }
-  >();
   #lastSwitch: Promise<void> = Promise.resolve();
 
   /** @param switched called when somebody begins or ends to listen; resolves when the probes are as that wants them */
@@ -136,33 +112,8 @@ export class ProbeEvent {
     void this.#lastSwitch.then(callback);
   }
 
-  /** What the `filter` file of an instance says. */
-  filterText(tracer: TraceInstance): string {
-    return this.#filterByTracer.get(tracer)?.shown ?? 'none\n';
-  }
-
-  /**
-   * Has an instance record some hits only. One that is refused lets all through, as in the kernel.
-   *
-   * @returns why it is refused
-   */
-  setFilter(tracer: TraceInstance, text: string): ProbeFilterRefusal | undefined {
-    const filter = this.identity.filter(text);
-    this.#filterByTracer.delete(tracer);
-    if (filter === undefined) return undefined;
-    if ('code' in filter) {
-      this.#filterByTracer.set(tracer, { shown: filter.fileText });
-      return filter;
-    }
-    this.#filterByTracer.set(tracer, { shown: `${filter.text}\n`, filter });
-    return undefined;
-  }
-
   /** A probe was hit. */
   record(hit: ProbeHit): void {
-    for (const tracer of this.#tracers) {
-      if (this.#filterByTracer.get(tracer)?.filter?.matches(hit) === false) continue;
-      tracer.writeAt(hit.timeNs, this.id, hit.tid, hit.payload);
-    }
+    for (const tracer of this.#tracers) tracer.recordHit(this, hit);
   }
 }

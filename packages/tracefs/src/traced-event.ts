@@ -1,5 +1,5 @@
 /** An event of the tree, whoever makes it: programs that register it, or probes. */
-import { formatFileText, printEventFields } from '@usertrace/abi';
+import { type FilterField, formatFileText, printEventFields, userEventFilterFields } from '@usertrace/abi';
 import type { UserEvent } from '@usertrace/user-events';
 import { ProbeEvent } from './probe-event.ts';
 
@@ -10,6 +10,11 @@ export function formatTextOf(event: TracedEvent): string {
   return event instanceof ProbeEvent
     ? event.identity.formatText(event.id)
     : formatFileText(event.name, event.id, event.fields);
+}
+
+/** What a filter of it may name. */
+export function filterFieldsOf(event: TracedEvent): readonly FilterField[] {
+  return event instanceof ProbeEvent ? event.identity.filterFields : userEventFilterFields(event.fields);
 }
 
 /** What `trace` says of an entry of it, with the line's end. */

@@ -45,6 +45,12 @@ export {
   type PlacementInput,
 } from './code/placement.ts';
 export {
+  returnSites,
+  type ReturnSite,
+  type ReturnSites,
+  type UnknownReturns,
+} from './code/return-sites.ts';
+export {
   relocate,
   relocateAll,
   UnmovableInstruction,
@@ -64,15 +70,19 @@ export {
 } from './trampoline/lane-layout.ts';
 export { PROCESS_WORDS } from './trampoline/thread-identity.ts';
 export {
-  canFetch,
-  makeTrampoline,
+  LONG_TEXTS_SIZE,
+  type SlotLayout,
   slotLayout,
+  slotText,
   TEXT_BYTES_MAX,
   TRAMPOLINE_ARGUMENTS_MAX,
+  type ValuePlace,
+} from './trampoline/slot-layout.ts';
+export {
+  makeTrampoline,
   type TrampolineCondition,
   type TrampolineInput,
   type TrampolineProbe,
-  type ValuePlace,
 } from './trampoline/trampoline.ts';
 export { FileSymbols, type FileReader } from './target/file-symbols.ts';
 export { type FileMapping, type FileProbe, MAPPINGS_MAX, PROBES_MAX } from './table/table-layout.ts';
@@ -88,10 +98,8 @@ export { HitQueue } from './lane/hit-queue.ts';
 export { type SlotHit } from './lane/lane.ts';
 export { LanesReader } from './lane/lanes-reader.ts';
 export { RECORD_SIZE_MAX, RecordEncoder } from './record/record-encoder.ts';
-export { type FilteredHit, HitFilter } from './filter/hit-filter.ts';
 export { filterCondition } from './filter/filter-condition.ts';
-export { type FilterField, filterFields } from './filter/filter-field.ts';
-export { FilterRefusal } from './filter/filter-refusal.ts';
+export { filterFields } from './filter/filter-field.ts';
 export { MachineCode } from './trampoline/machine-code.ts';
 export { ENTRY, type FallbackCode, type FallbackInput, makeFallbackCode } from './fallback/fallback-code.ts';
 export { type SignalAction } from './fallback/signal-action.ts';

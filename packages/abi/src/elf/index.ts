@@ -13,4 +13,5 @@ export {
 export { elfBuildId } from './notes.ts';
 export { parseSdtArguments, sdtSites, type SdtArgument, type SdtOperand, type SdtSite } from './sdt.ts';
 export { elfFunctions, type ElfFunction } from './symbols.ts';
+export { elfLandingPads, type LandingPads } from './exception-tables.ts';
 export { elfCodeRanges, type CodeRange } from './frames.ts';

@@ -124,6 +124,8 @@ export const PROVIDER_HEADER = {
   ended: 80,
   /** u32: bumped with every name of a thread that is stored. */
   threadNameChanges: 84,
+  /** s32: of a prober's file: the nearest process with such a file that the process descends from; 0 when none is known. */
+  ancestorPid: 88,
   /** Up to KERNEL_PATH_MAX bytes: the tracefs folder of the server that announced itself last. */
   kernelPath: 128,
 } as const;

@@ -3,15 +3,15 @@
  * the directory it is in, which thus is the same object as long as somebody holds one of its files.
  */
 
+import { FilterRefusal } from '@usertrace/abi';
 import { type ErrnoName, unreachable } from '@usertrace/base';
 import type { TraceInstance } from '../instance.ts';
 import type { DirectoryNode, FileNode, TreeNode } from '../node.ts';
-import { ProbeEvent } from '../probe-event.ts';
 import { formatTextOf, type TracedEvent } from '../traced-event.ts';
 import { type ControlFileRules, FILE_MODE, controlFile, taking } from './control-file.ts';
 import type { EventCatalog } from './event-catalog.ts';
 import { switchEvents } from './event-switch.ts';
-import { parseUnsigned, stripSpaces } from './written-text.ts';
+import { parseUnsigned, stripSpaces, untilZero } from './written-text.ts';
 
 /** The kernel takes filters and triggers shorter than a page, and refuses others without a word in `error_log`. */
 const RULE_BYTES = 4096;
@@ -75,9 +75,7 @@ export class EventDirectory implements DirectoryNode {
           () => (this.#instance.enabledEvents.has(this.#event) ? '1\n' : '0\n'),
         );
       case 'filter':
-        return this.#event instanceof ProbeEvent
-          ? probeFilterRules(this.#instance, this.#event)
-          : filterRules(this.#instance, () => 'none\n');
+        return filterRules(this.#instance, this.#event, () => this.#catalog.has(this.#event));
       case 'trigger':
         return {
           mode: FILE_MODE.readWrite,
@@ -122,36 +120,56 @@ export function enableRules(
   };
 }
 
-/** A `filter` file of an event; see `systemFilterRules` for a system's. `0` removes the filter: there is none. */
-function filterRules(instance: TraceInstance, read: () => string, removal: RegExp = /^0$/): ControlFileRules {
-  return {
-    mode: FILE_MODE.readWrite,
-    read,
-    write: taking((written) =>
-      refuseUnless(removal, instance, 'event filter parse error', 'filters', written),
-    ),
-  };
-}
+/** Where errors of filters come from, in `error_log`. */
+const FILTER_LOCATION = 'event filter parse error';
 
-/** The `filter` file of a probe's event. */
-function probeFilterRules(instance: TraceInstance, event: ProbeEvent): ControlFileRules {
+/**
+ * The `filter` file of an event.
+ *
+ * @param isThere whether the event still exists
+ */
+function filterRules(instance: TraceInstance, event: TracedEvent, isThere: () => boolean): ControlFileRules {
   return {
     mode: FILE_MODE.readWrite,
-    read: () => event.filterText(instance),
+    read: () => instance.filters.text(event),
     write: taking((written) => {
       if (written.length >= RULE_BYTES) return 'EINVAL';
-      const text = stripSpaces(written);
-      const refusal = event.setFilter(instance, text);
-      if (refusal?.error !== undefined)
-        instance.errors.add('event filter parse error', refusal.error.text, text, refusal.error.position);
-      return refusal?.code;
+      if (!isThere()) return 'ENODEV';
+      try {
+        instance.filters.set(event, untilZero(written));
+        return undefined;
+      } catch (error) {
+        if (!(error instanceof FilterRefusal)) throw error;
+        const { filter, logged, code } = error;
+        instance.errors.add(FILTER_LOCATION, logged.text, filter, logged.position);
+        return code;
+      }
     }),
   };
 }
 
-/** The `filter` file of a system. Unlike an event's it takes a blank text, as a kernel answers. */
-export function systemFilterRules(instance: TraceInstance): ControlFileRules {
-  return filterRules(instance, () => SYSTEM_FILTER_TEXT, /^0?$/);
+/**
+ * The `filter` file of a system. It takes every text, as the kernel's does; which events cannot have the filter is told in
+ * their own files and in `error_log`.
+ *
+ * @param events those of the system; undefined when they are gone
+ */
+export function systemFilterRules(
+  instance: TraceInstance,
+  events: () => readonly TracedEvent[] | undefined,
+): ControlFileRules {
+  return {
+    mode: FILE_MODE.readWrite,
+    read: () => SYSTEM_FILTER_TEXT,
+    write: taking((written) => {
+      if (written.length >= RULE_BYTES) return 'EINVAL';
+      const filtered = events();
+      if (filtered === undefined) return 'ENODEV';
+      for (const { text, filter, position } of instance.filters.setAll(filtered, untilZero(written)))
+        instance.errors.add(FILTER_LOCATION, text, filter, position);
+      return undefined;
+    }),
+  };
 }
 
 /** Takes what removes a filter or a trigger, for there is none, and refuses to set one. A blank text is nothing. */

@@ -99,35 +99,26 @@ describe('events/SYSTEM/EVENT', () => {
     expect(changed).toBe(world.directory('events/user_events/changed'));
   });
 
-  test('takes no filter and no trigger but says so', () => {
+  test('takes no trigger but says so', () => {
     const world = worldWith('ev u32 a');
-    expect(world.cat('events/user_events/ev/filter')).toBe('none\n');
     expect(world.cat('events/user_events/ev/trigger')).toBe('# Available triggers:\n#\n');
-    expect(world.put('events/user_events/ev/filter', '0\n')).toBe(2);
     expect(world.put('events/user_events/ev/trigger', '!traceoff\n')).toBe(10);
     world.nowNs = 2_000;
-    expect(world.put('events/user_events/ev/filter', 'a > 3\n')).toBe('EINVAL');
     expect(world.put('events/user_events/ev/trigger', 'traceoff')).toBe('EINVAL');
-    expect(world.put('events/user_events/filter', 'a > 3')).toBe('EINVAL');
-    expect(world.put('events/user_events/ev/filter', '\n')).toBe('EINVAL');
-    expect(world.put('events/user_events/filter', '\n')).toBe(1);
-    expect(world.cat('error_log').split('\n').slice(0, 6)).toEqual([
-      '[  100.000002] event filter parse error: error: usertrace does not support filters yet',
-      '  Command: a > 3',
-      '           ^',
+    expect(world.cat('error_log').split('\n').slice(0, 3)).toEqual([
       '[  100.000002] event trigger: error: usertrace does not support triggers yet',
       '  Command: traceoff',
       '           ^',
     ]);
   });
 
-  test.each(['filter', 'trigger'])('refuses for a %s, without a word, what is blank or long', (name) => {
+  test('refuses for a trigger, without a word, what is blank or long', () => {
     const world = worldWith('ev u32 a');
     for (const written of ['\n', ' ', '\0', ' '.repeat(5000), 'x'.repeat(4096), 'x'.repeat(1_048_576)]) {
-      expect(world.put(`events/user_events/ev/${name}`, written)).toBe('EINVAL');
+      expect(world.put('events/user_events/ev/trigger', written)).toBe('EINVAL');
     }
     expect(world.cat('error_log')).toBe('');
-    expect(world.put(`events/user_events/ev/${name}`, 'x'.repeat(4095))).toBe('EINVAL');
+    expect(world.put('events/user_events/ev/trigger', 'x'.repeat(4095))).toBe('EINVAL');
     expect(world.cat('error_log')).toContain(`Command: ${'x'.repeat(4095)}\n`);
   });
 });

@@ -95,7 +95,10 @@ class SystemDirectory implements DirectoryNode {
           () => groupStateText(instance, this.#events() ?? []),
         ),
       ),
-      filter: controlFile(instance, systemFilterRules(instance)),
+      filter: controlFile(
+        instance,
+        systemFilterRules(instance, () => this.#events()),
+      ),
     });
   }
 

@@ -29,7 +29,7 @@ export function bytesOf(text: string): Uint8Array {
 }
 
 /** What comes before the first zero byte: where the kernel's strings end. */
-function untilZero(text: string): string {
+export function untilZero(text: string): string {
   const end = text.indexOf('\0');
   return end < 0 ? text : text.slice(0, end);
 }

@@ -1,15 +1,16 @@
 /**
  * The part of a filter that a trampoline can decide by itself: comparisons of arguments that are in registers, so that a hit which is
- * not wanted costs neither a slot nor the reader's time. What this lets through is looked at by the filter itself (hit-filter.ts):
+ * not wanted costs neither a slot nor the reader's time. What this lets through is looked at by the filter itself (EventFilter):
  * the code may let too much through, never too little.
  */
 
+import type { Comparison, FilterExpression } from '@usertrace/abi';
 import { type FetchArgument, type FetchSource, memoryOffsets } from '../definition/fetch-argument.ts';
 import type { ValueType } from '../definition/value-type.ts';
 import type { MachineCode } from '../trampoline/machine-code.ts';
 import type { TrampolineCondition } from '../trampoline/trampoline.ts';
 import { typedNumber } from '../record/typed-value.ts';
-import type { Comparison, FilterExpression } from './filter-syntax.ts';
+import { argumentOf } from './filter-field.ts';
 
 /** More terms would make the trampoline long; the reader looks at them. */
 const TERMS_MAX = 32;
@@ -63,8 +64,8 @@ export function filterCondition(expression: FilterExpression): TrampolineConditi
 function registerExpression(expression: FilterExpression): RegisterExpression | undefined {
   if (expression.kind === 'compare') {
     const { field, comparison, value } = expression;
-    const argument = field.kind === 'number' ? field.argument : undefined;
-    if (argument === undefined || comparison === '~' || typeof value === 'string') return undefined;
+    const argument = argumentOf(field);
+    if (argument === undefined || comparison === '~' || typeof value !== 'bigint') return undefined;
     return isInRegister(argument) ? { kind: 'compare', argument, comparison, value } : undefined;
   }
   if (expression.kind === 'not') {
@@ -78,7 +79,10 @@ function registerExpression(expression: FilterExpression): RegisterExpression | 
 function isInRegister(argument: FetchArgument): boolean {
   const { source, type } = argument;
   const isKnown =
-    source.kind === 'register' || source.kind === 'immediate' || source.kind === 'stack-pointer';
+    source.kind === 'register' ||
+    source.kind === 'return-value' ||
+    source.kind === 'immediate' ||
+    source.kind === 'stack-pointer';
   return isKnown && type.count === undefined && memoryOffsets(argument).length === 0;
 }
 

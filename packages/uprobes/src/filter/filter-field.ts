@@ -1,37 +1,12 @@
-/** The fields that a filter may name: those of the event, and those that every event has. */
+/** The fields of a probe's event, as a filter may name them. */
 
-import { eventLayout } from '../definition/event-format.ts';
+import { COMMON_FILTER_FIELDS, type FilterField } from '@usertrace/abi';
 import type { ProbeDefinition } from '../definition/definition.ts';
+import { eventLayout } from '../definition/event-format.ts';
 import type { FetchArgument } from '../definition/fetch-argument.ts';
 
-/** A field of an event's records, as a filter sees it. */
-export type FilterField =
-  | {
-      readonly kind: 'number';
-      readonly name: string;
-      /** Where it is in the record. */
-      readonly offset: number;
-      /** Bytes; others than 1, 2, 4 and 8 are an array, which no comparison is true of. */
-      readonly size: number;
-      readonly isSigned: boolean;
-      /** What it is fetched from, when it is an argument of a probe. */
-      readonly argument?: FetchArgument;
-    }
-  /** Text whose place is told at `offset`. */
-  | { readonly kind: 'text'; readonly name: string; readonly offset: number; readonly size: number }
-  /** The thread's id, its name, and the CPU, which are not in the record, or not yet. */
-  | { readonly kind: 'pid' | 'cpu' | 'comm' | 'stack'; readonly name: string };
-
-/** Behind the event's own fields, which come first when they have the same names. */
-const COMMON_FIELDS: readonly FilterField[] = [
-  ...['CPU', 'cpu', 'common_cpu'].map((name) => ({ kind: 'cpu', name }) as const),
-  ...['COMM', 'comm'].map((name) => ({ kind: 'comm', name }) as const),
-  ...['STACKTRACE', 'stacktrace'].map((name) => ({ kind: 'stack', name }) as const),
-  { kind: 'number', name: 'common_type', offset: 0, size: 2, isSigned: false },
-  { kind: 'number', name: 'common_flags', offset: 2, size: 1, isSigned: false },
-  { kind: 'number', name: 'common_preempt_count', offset: 3, size: 1, isSigned: false },
-  { kind: 'pid', name: 'common_pid' },
-];
+/** A number that an argument of the probe fetches. */
+type ArgumentField = FilterField & { readonly argument: FetchArgument };
 
 const ADDRESS_FIELDS: Readonly<Record<ProbeDefinition['kind'], readonly string[]>> = {
   entry: ['__probe_ip'],
@@ -49,8 +24,21 @@ export function filterFields(definition: ProbeDefinition): readonly FilterField[
   );
   const fetched = eventLayout(definition).places.map(({ argument, offset, size }): FilterField => {
     const { name, type } = argument;
-    if (type.basic.isText) return { kind: 'text', name, offset, size };
-    return { kind: 'number', name, offset, size, isSigned: type.basic.isSigned, argument };
+    if (type.basic.isText) return { kind: 'text', name, offset, size, place: 'absolute' };
+    const field: ArgumentField = {
+      kind: 'number',
+      name,
+      offset,
+      size,
+      isSigned: type.basic.isSigned,
+      argument,
+    };
+    return field;
   });
-  return [...addresses, ...fetched, ...COMMON_FIELDS];
+  return [...addresses, ...fetched, ...COMMON_FILTER_FIELDS];
+}
+
+/** The argument that a field of filterFields() is fetched by; undefined for texts and for what is no argument. */
+export function argumentOf(field: FilterField): FetchArgument | undefined {
+  return 'argument' in field ? (field as ArgumentField).argument : undefined;
 }

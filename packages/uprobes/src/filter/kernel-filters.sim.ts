@@ -66,6 +66,19 @@ const NUMBERS = [
   '1a',
   '99999999999999999999',
 ];
+/** Those that depend on how many CPUs there are have a place in the hand-written ones. */
+const CPU_LISTS = [
+  'CPUS{0}',
+  'CPUS{0,}',
+  'CPUS{}',
+  'CPUS{',
+  'CPUS0}',
+  'CPUS{all}',
+  'CPUS{N:1/2}',
+  'CPUS{0 ,0}',
+  'CPUS{0-0:2/3}',
+  'CPUS{1-0}',
+];
 const TEXTS = ['"abc"', "'abc'", '"a*"', '""', '"a b"', '"(x"', '"&&"', '"[a-c]?"'];
 const NUMBER_FIELDS = [
   'i',
@@ -123,7 +136,7 @@ export function damagedFilters(seed: number, count: number): string[] {
   const comparison = (): string =>
     below(3) === 0
       ? `${one(TEXT_FIELDS)}${space()}${one(['==', '!=', '~', '~', '<'])}${space()}${one(TEXTS)}`
-      : `${one(NUMBER_FIELDS)}${space()}${one(['==', '!=', '<', '<=', '>', '>=', '&'])}${space()}${one(NUMBERS)}`;
+      : `${one(NUMBER_FIELDS)}${space()}${one(['==', '!=', '<', '<=', '>', '>=', '&'])}${space()}${one(below(6) === 0 ? CPU_LISTS : NUMBERS)}`;
   const expression = (depth: number): string => {
     const kind = depth === 0 ? 0 : below(5);
     if (kind <= 1) return comparison();

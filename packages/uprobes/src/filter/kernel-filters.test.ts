@@ -1,9 +1,9 @@
+import { EventFilter, FilterRefusal } from '@usertrace/abi';
+import { cpus } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { parseDefinition } from '../definition/definition.ts';
-import { HitFilter } from './hit-filter.ts';
 import { filterFields } from './filter-field.ts';
-import { FilterRefusal } from './filter-refusal.ts';
 import {
   askAboutFilters,
   canAskAboutFilters,
@@ -25,7 +25,7 @@ const definition = parseDefinition(`p:g/ev /bin/x:0 ${FILTERED_ARGUMENTS}`, {
 function ourAnswer(filter: string): FilterAnswer {
   if (definition === undefined) throw new Error('no definition');
   try {
-    const { text } = HitFilter.parse(filter, filterFields(definition)) ?? { text: 'none' };
+    const { text } = EventFilter.parse(filter, filterFields(definition), cpus().length) ?? { text: 'none' };
     return [filter, undefined, `${text}\n`];
   } catch (error) {
     if (!(error instanceof FilterRefusal)) throw error;

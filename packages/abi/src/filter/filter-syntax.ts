@@ -2,35 +2,25 @@
  * The language of `events/GROUP/EVENT/filter` (Documentation/trace/events.rst): comparisons of a field with a value, put together with
  * `&&`, `||`, `!` and parentheses, of which `&&` holds closer than `||`.
  *
- *     FIELD == != < <= > >= & NUMBER        FIELD == != ~ "TEXT"
+ *     FIELD == != < <= > >= & NUMBER        FIELD == != ~ "TEXT"        FIELD == != & CPUS{LIST}
  *
- * What is refused, and where the caret stands, is what Linux 6.18 answers (kernel-filters.jsonl). Not taken are lists of CPUs
- * (`CPUS{...}`), and `.function`, for which the kernel looks in itself.
+ * What is refused, and where the caret stands, is what Linux 6.18 answers (uprobes' kernel-filters.jsonl). Of `.function` no function is
+ * known: the kernel looks in itself.
  */
 
 import type { ErrnoName } from '@usertrace/base';
+import { parseCpuList } from './cpu-list.ts';
+import { type Comparison, type FilterExpression, OpenTerms } from './filter-expression.ts';
 import type { FilterField } from './filter-field.ts';
 import { type FilterErrorName, FilterRefusal } from './filter-refusal.ts';
-
-/** How a field is compared; `&` asks for common bits, `~` for a glob. */
-export type Comparison = '==' | '!=' | '<' | '<=' | '>' | '>=' | '&' | '~';
-
-/** A filter that was understood. */
-export type FilterExpression =
-  | { readonly kind: 'all' | 'any'; readonly terms: readonly FilterExpression[] }
-  | { readonly kind: 'not'; readonly term: FilterExpression }
-  | {
-      readonly kind: 'compare';
-      readonly field: FilterField;
-      readonly comparison: Comparison;
-      readonly value: bigint | string;
-    };
 
 /** The longest filter: the kernel takes less than a page. */
 export const FILTER_LENGTH_MAX = 4095;
 
 const COMPARISONS = ['==', '!=', '<=', '>=', '<', '>', '&', '~'] as const;
 const TEXT_COMPARISONS: ReadonlySet<Comparison> = new Set(['==', '!=', '~']);
+const CPU_SET_COMPARISONS: ReadonlySet<Comparison> = new Set(['==', '!=', '&']);
+const CPU_SET = 'CPUS';
 /** Letters and digits are the kernel's, latin1's among them. */
 const WORD = /^[\wÀ-ÖØ-öø-ÿ]+/u;
 const NUMBER = /^-?[0-9A-Za-zÀ-ÖØ-öø-ÿ]*/u;
@@ -43,38 +33,38 @@ const NUMBER_LENGTH_MAX = 23;
  *
  * @param text one character a byte
  * @param fields those it may name; the first of a name counts
+ * @param cpuCount of the machine
  * @returns undefined for `0`, which takes a filter away
  * @throws {FilterRefusal} as the kernel answers it
  */
-export function parseFilter(text: string, fields: readonly FilterField[]): FilterExpression | undefined {
+export function parseFilter(
+  text: string,
+  fields: readonly FilterField[],
+  cpuCount: number,
+): FilterExpression | undefined {
   const filter = text.replace(/\s+$/u, '');
   if (filter.trimStart() === '0') return undefined;
-  return new FilterParser(filter, fields).parse();
+  return new FilterParser(filter, fields, cpuCount).parse();
 }
 
 class FilterParser {
   readonly #filter: string;
   readonly #fields: readonly FilterField[];
+  readonly #cpuCount: number;
   #at = 0;
 
-  constructor(filter: string, fields: readonly FilterField[]) {
+  constructor(filter: string, fields: readonly FilterField[], cpuCount: number) {
     this.#filter = filter;
     this.#fields = fields;
+    this.#cpuCount = cpuCount;
   }
 
   parse(): FilterExpression {
     if (this.#filter.length > FILTER_LENGTH_MAX) throw new FilterRefusal(this.#filter, 'EINVAL');
     this.#checkPairs();
-    if (/^[()\s]*$/u.test(this.#filter)) {
-      if (this.#filter.trim() === '') this.#refuseAt('noFilter', this.#filter.length);
-      throw new FilterRefusal(this.#filter, 'EINVAL');
-    }
+    if (/^[()\s]*$/u.test(this.#filter)) throw new FilterRefusal(this.#filter, 'EINVAL');
     if (/^[!\s]*$/u.test(this.#filter)) this.#refuseAt('noFilter', this.#filter.length);
-    const expression = this.#any();
-    this.#skipSpaces();
-    // Parentheses are in pairs, so it is no `)`.
-    if (expression === undefined || this.#at < this.#filter.length) this.#tooManyTerms();
-    return expression;
+    return this.#expression();
   }
 
   /** Whether each parenthesis and each quote has its other. Told before anything else. */
@@ -94,52 +84,45 @@ class FilterParser {
     if (last !== undefined) this.#refuseExactly('ENOENT', 'tooManyOpen', last);
   }
 
-  #any(): FilterExpression | undefined {
-    return this.#series('||', 'any', () => this.#all());
-  }
-
-  #all(): FilterExpression | undefined {
-    return this.#series('&&', 'all', () => this.#term());
-  }
-
-  /** Terms with an operator between. One at the filter's end, with nothing behind it, counts for nothing. */
-  #series(
-    operator: '&&' | '||',
-    kind: 'all' | 'any',
-    read: () => FilterExpression | undefined,
-  ): FilterExpression | undefined {
-    const terms: FilterExpression[] = [];
-    for (;;) {
-      const term = read();
-      if (term !== undefined) terms.push(term);
+  /** Reads without recursion: a filter may have thousands of parentheses. An operator with nothing behind it counts for nothing. */
+  #expression(): FilterExpression {
+    const outer: OpenTerms[] = [];
+    let open = new OpenTerms(false);
+    while (this.#at < this.#filter.length) {
+      const isNegated = this.#negations();
+      if (this.#at === this.#filter.length) break;
+      if (this.#filter[this.#at] === '(') {
+        this.#at += 1;
+        outer.push(open);
+        open = new OpenTerms(isNegated);
+        continue;
+      }
+      open.add(this.#comparison(), isNegated);
       this.#skipSpaces();
-      if (!this.#filter.startsWith(operator, this.#at)) break;
-      this.#at += operator.length;
+      // checkPairs() has seen that each closes one that is open.
+      for (let enclosing; this.#filter[this.#at] === ')' && (enclosing = outer.pop()) !== undefined; ) {
+        this.#at += 1;
+        enclosing.add(open.close() ?? this.#tooManyTerms(), open.isNegated);
+        open = enclosing;
+        this.#skipSpaces();
+      }
+      if (this.#filter.startsWith('||', this.#at)) open.beginOther();
+      else if (!this.#filter.startsWith('&&', this.#at)) break;
+      this.#at += '||'.length;
     }
-    return terms.length > 1 ? { kind, terms } : terms[0];
+    const expression = open.close();
+    if (expression === undefined || this.#at < this.#filter.length) this.#tooManyTerms();
+    return expression;
   }
 
-  /** @returns undefined at the filter's end */
-  #term(): FilterExpression | undefined {
-    this.#skipSpaces();
+  /** Takes exclamation marks and the spaces about them. */
+  #negations(): boolean {
     let isNegated = false;
-    while (this.#filter[this.#at] === '!') {
+    for (this.#skipSpaces(); this.#filter[this.#at] === '!'; this.#skipSpaces()) {
       isNegated = !isNegated;
       this.#at += 1;
-      this.#skipSpaces();
     }
-    if (this.#at === this.#filter.length) return undefined;
-    const term = this.#filter[this.#at] === '(' ? this.#inParentheses() : this.#comparison();
-    return isNegated ? { kind: 'not', term } : term;
-  }
-
-  #inParentheses(): FilterExpression {
-    this.#at += 1;
-    const expression = this.#any();
-    this.#skipSpaces();
-    if (this.#filter[this.#at] !== ')' || expression === undefined) return this.#tooManyTerms();
-    this.#at += 1;
-    return expression;
+    return isNegated;
   }
 
   #comparison(): FilterExpression {
@@ -160,7 +143,8 @@ class FilterParser {
     return { kind: 'compare', field, comparison, value: this.#value(field, comparison) };
   }
 
-  #value(field: FilterField, comparison: Comparison): bigint | string {
+  #value(field: FilterField, comparison: Comparison): bigint | string | ReadonlySet<number> {
+    if (this.#filter.startsWith(CPU_SET, this.#at)) return this.#cpuSet(field, comparison);
     const isText = field.kind === 'text' || field.kind === 'comm';
     const first = this.#filter[this.#at] ?? '';
     if (first === '"' || first === "'") {
@@ -172,6 +156,26 @@ class FilterParser {
     if (isText) return this.#refuse('expectingString');
     if (comparison === '~') return this.#refuse('illegalOperation');
     return this.#number(field.kind === 'number' ? field.isSigned : field.kind !== 'stack');
+  }
+
+  #cpuSet(field: FilterField, comparison: Comparison): ReadonlySet<number> {
+    const mayBe = field.kind !== 'text' && field.kind !== 'comm' && field.kind !== 'stack';
+    if (!mayBe || !CPU_SET_COMPARISONS.has(comparison)) return this.#refuse('illegalOperation');
+    this.#at += CPU_SET.length;
+    const brace = this.#filter[this.#at];
+    this.#at += 1;
+    if (brace !== '{') return this.#refuse('missingBraceOpen');
+    const end = this.#filter.indexOf('}', this.#at);
+    if (end < 0) {
+      this.#at = this.#filter.length;
+      return this.#refuse('missingBraceClose');
+    }
+    const list = this.#filter.slice(this.#at, end);
+    const cpus = parseCpuList(list, this.#cpuCount);
+    this.#at = end;
+    if (list === '' || cpus === undefined) return this.#refuse('invalidCpuList');
+    this.#at += 1;
+    return cpus;
   }
 
   #text(quote: string): string {

@@ -18,6 +18,9 @@ export const FILTER_ERRORS = {
   invalidValue: 'Invalid value (did you forget quotes)?',
   functionNotFound: 'Function not found',
   noFilter: 'No filter found',
+  missingBraceOpen: "Missing '{'",
+  missingBraceClose: "Missing '}'",
+  invalidCpuList: 'Invalid cpulist',
 } as const;
 
 export type FilterErrorName = keyof typeof FILTER_ERRORS;
@@ -25,10 +28,12 @@ export type FilterErrorName = keyof typeof FILTER_ERRORS;
 /** Thrown for a filter that is refused. */
 export class FilterRefusal extends ErrnoError {
   override readonly name: string = 'FilterRefusal';
+  /** The text, without spaces at its end. */
+  readonly filter: string;
   /** What the `filter` file shows. */
   readonly fileText: string;
-  /** The character that the caret stands under, from 0; undefined where the kernel tells none. */
-  readonly position: number | undefined;
+  /** What `error_log` says, and the character that its caret stands under, from 0. */
+  readonly logged: { readonly text: string; readonly position: number };
 
   /**
    * @param filter the text, without spaces at its end
@@ -39,7 +44,10 @@ export class FilterRefusal extends ErrnoError {
     const said = error === undefined ? 'it has nothing to compare' : FILTER_ERRORS[error.name];
     const where = error === undefined ? '' : `, at character ${error.position + 1}`;
     super(errno, `Cannot take the filter "${filter}": ${said}${where}`);
-    this.position = error?.position;
+    this.filter = filter;
+    // Where the kernel knows no more than that something is wrong, it says this.
+    this.logged =
+      error === undefined ? { text: 'Error', position: 0 } : { text: said, position: error.position };
     this.fileText =
       error === undefined
         ? `${filter}\nError: (0)\n\n`
