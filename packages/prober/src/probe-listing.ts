@@ -44,5 +44,13 @@ function processListing(
   // The places of a return probe are a jump when all are.
   const worst = places.find(({ kind }) => kind === 'refused') ?? places.find(({ kind }) => kind !== 'jump');
   const { kind: state, reason: why } = worst ?? places[0] ?? { kind: 'idle' as const, reason: undefined };
-  return { ...listing, state, ...(why === undefined ? {} : { reason: why }) };
+  const jumps = places.filter(({ kind }) => kind === 'jump').length;
+  return {
+    ...listing,
+    state,
+    ...(why === undefined ? {} : { reason: why }),
+    ...(probe.definition.kind === 'return' && places.length > 1
+      ? { returns: { jumps, all: places.length } }
+      : {}),
+  };
 }

@@ -1,5 +1,7 @@
 /** A Probe: one definition that is in force, whom it is for, and to whom it belongs. */
-import { definitionLine, filterFields, HitFilter, type ProbeDefinition } from '@usertrace/uprobes';
+import { EventFilter } from '@usertrace/abi';
+import { definitionLine, filterFields, type ProbeDefinition } from '@usertrace/uprobes';
+import { cpus } from 'node:os';
 import type { ProberPeer } from './prober-peer.ts';
 import type { ProbeScope } from './protocol.ts';
 
@@ -41,7 +43,7 @@ export class Probe {
   }
 
   /** Which hits become events; all of them if undefined. */
-  get filter(): HitFilter | undefined {
+  get filter(): EventFilter | undefined {
     return this.#traced.filter;
   }
 
@@ -54,7 +56,7 @@ export class Probe {
   filterBy(text: string): void {
     // Hits do not tell their CPU.
     const fields = filterFields(this.definition).filter(({ kind }) => kind !== 'cpu');
-    const filter = HitFilter.parse(text, fields);
+    const filter = EventFilter.parse(text, fields, cpus().length);
     if (filter === undefined) return;
     this.#traced = { ...this.#traced, filter };
   }
@@ -67,11 +69,6 @@ export class Probe {
   /** The processes that it is for whether they map the file or not. */
   get pids(): ReadonlySet<number> {
     return this.#pids;
-  }
-
-  /** Whether its event is on in a process from the beginning: somebody launched it to record it. */
-  isOnFromStart(pid: number): boolean {
-    return this.scope !== 'processes' && this.#pids.has(pid);
   }
 
   /** A process is probed from now on as well: it was launched, or is a child of one that is probed. */

@@ -1,16 +1,19 @@
 /**
  * `ProbedProgram`: a process that probes are for, and its provider file, in which tools see the probes' events. Several probes may
  * feed one event. While a session wants an event, its probes are to be in the program.
+ *
+ * A process that was born or launched while it was traced has its probes from its first instruction on, and a tracer finds its file
+ * some time later. What it does until then is written for the tracers to come: they read the lane from its beginning.
  */
 import { type Hit, HitQueue, probeFormatText } from '@usertrace/uprobes';
-import { type ProbeProvider, ProviderFile, switchStanding } from '@usertrace/recording';
+import type { ProbeProvider } from '@usertrace/recording';
 import type { HitRecords } from './hit-records.ts';
 import type { Probe } from './probe.ts';
 import type { FoundProcess } from './process-scan.ts';
 import type { TracedTree } from './traced-tree.ts';
 
-/** How long somebody else's change of the sessions is waited for. */
-const CONTROL_PATIENCE_MS = 20;
+/** How long tracers may take to find a new process, in milliseconds. */
+const UNFOUND_MS = 10_000;
 
 /** A probe in one process. */
 export interface ProbeCounts {
@@ -33,6 +36,8 @@ interface ProgramEvent {
   /** Its number in the provider file. */
   readonly index: number;
   readonly probes: Set<Probe>;
+  /** Until when it is written for tracers that have not found the process yet, of performance.now(); until one has. */
+  unfoundUntilMs: number | undefined;
 }
 
 export class ProbedProgram {
@@ -72,18 +77,20 @@ export class ProbedProgram {
   /**
    * Adds a probe, and its event unless that is there.
    *
+   * @param isOn whether it is in the program already, for tracers that will find the event
    * @throws {Error} when the provider file has no room
    */
-  add(probe: Probe): void {
+  add(probe: Probe, isOn: boolean): void {
     const { definition, eventName } = probe;
     let event = this.#eventsByName.get(eventName);
     if (event === undefined) {
       const formatText = (id: number): string => probeFormatText(definition, id);
       const index = this.provider.add({ system: definition.group, formatText });
-      event = { index, probes: new Set() };
+      event = { index, probes: new Set(), unfoundUntilMs: undefined };
       this.#eventsByName.set(eventName, event);
     }
     event.probes.add(probe);
+    if (isOn && !this.provider.isOn(event.index)) event.unfoundUntilMs = performance.now() + UNFOUND_MS;
     this.#countsByProbe.set(probe, { hits: 0, misses: 0, refusal: undefined });
   }
 
@@ -102,6 +109,15 @@ export class ProbedProgram {
     return event !== undefined && event.probes.has(probe) && this.provider.isOn(event.index);
   }
 
+  /** Whether a probe's hits are written: somebody listens, or may do so when the process is found. */
+  isWanted(probe: Probe): boolean {
+    const event = this.#eventsByName.get(probe.eventName);
+    if (event === undefined || !event.probes.has(probe)) return false;
+    const isOn = this.provider.isOn(event.index);
+    if (isOn || (event.unfoundUntilMs ?? 0) < performance.now()) event.unfoundUntilMs = undefined;
+    return isOn || event.unfoundUntilMs !== undefined;
+  }
+
   /**
    * Takes a hit, unless nobody listens. It is written by `release()`.
    *
@@ -110,7 +126,7 @@ export class ProbedProgram {
   take(probe: Probe, hit: Hit, comm: string): void {
     const index = this.#eventsByName.get(probe.eventName)?.index;
     const counts = this.#countsByProbe.get(probe);
-    if (index === undefined || counts === undefined || !this.provider.isOn(index)) return;
+    if (index === undefined || counts === undefined || !this.isWanted(probe)) return;
     counts.hits++;
     probe.hits++;
     this.#hits.push({ index, probe, hit, comm }, hit.timeNs);
@@ -120,7 +136,7 @@ export class ProbedProgram {
   miss(probe: Probe, count: number): void {
     const counts = this.#countsByProbe.get(probe);
     if (counts !== undefined) counts.misses += count;
-    if (this.isOn(probe)) this.provider.lose(count);
+    if (this.isWanted(probe)) this.provider.lose(count);
   }
 
   /**
@@ -140,23 +156,5 @@ export class ProbedProgram {
     if (comm !== '') this.provider.setThreadName(hit.tid, comm);
     if (length > 0) this.provider.write(index, hit.tid, hit.timeNs, entry, length);
     else this.provider.lose(1);
-  }
-
-  /**
-   * Has events written from now on, though no tool has found the process yet: its recorder takes them over.
-   *
-   * @param names as SYSTEM:EVENT
-   */
-  switchOn(names: readonly string[]): void {
-    const file = ProviderFile.open(this.provider.path, process.geteuid?.() ?? 0, 'change');
-    try {
-      const matches = (system: string, event: string): boolean => names.includes(`${system}:${event}`);
-      const deadline = performance.now() + CONTROL_PATIENCE_MS;
-      // A tool that has just found the file holds its lock for microseconds.
-      while (switchStanding(file, { patterns: names, matches }, true) === 'busy')
-        if (performance.now() > deadline) break;
-    } finally {
-      file.close();
-    }
   }
 }

@@ -15,6 +15,15 @@ import { Refusals } from './refusals.ts';
 /** Pages of 4 KiB of a process's lane: 4 MiB. */
 const LANE_PAGES = 1024;
 
+/** A process as it was when it was born, or executed a program: some end before they are looked at. */
+interface TracedProcess {
+  readonly found: FoundProcess;
+  /** The nearest process with a provider file that it descends from. */
+  readonly ancestorPid: number | undefined;
+  /** The probes that were in it then. */
+  readonly probes: ReadonlySet<Probe>;
+}
+
 export interface ProgramsOptions {
   /** The runtime folder, where the provider files are. */
   readonly folder: string;
@@ -31,8 +40,7 @@ export class ProbedPrograms {
   readonly #peers: ProberPeers;
   readonly #providers: ProbeProviders;
   readonly #byPid = new Map<number, ProbedProgram>();
-  /** Processes that are traced as they were when they were born or executed a program: some end before they are looked at. */
-  readonly #tracedByPid = new Map<number, FoundProcess>();
+  readonly #tracedByPid = new Map<number, TracedProcess>();
   readonly #records = new HitRecords();
 
   constructor({ folder, uid, probes, peers }: ProgramsOptions) {
@@ -75,18 +83,31 @@ export class ProbedPrograms {
   /**
    * Looks at one process now, and gives it the probes that are for it.
    *
+   * @param hitProbe one that it was hit by
    * @returns undefined when none is, it cannot be probed, or there is no such process
    */
-  assign(pid: number): ProbedProgram | undefined {
-    const found = this.scan.lookAt(pid) ?? this.#tracedByPid.get(pid);
-    return found === undefined ? undefined : this.#assign(found);
+  assign(pid: number, hitProbe?: Probe): ProbedProgram | undefined {
+    const found = this.scan.lookAt(pid) ?? this.#tracedByPid.get(pid)?.found;
+    return found === undefined ? undefined : this.#assign(found, hitProbe);
   }
 
-  /** A traced process executes a program, or was born; it has not run yet. */
-  began(pid: number, parentPid: number | undefined): void {
+  /**
+   * A traced process executes a program, or was born; it has not run yet.
+   *
+   * @param parentPid of one that was born
+   * @param probes those that are in it
+   */
+  began(pid: number, parentPid: number | undefined, probes: ReadonlySet<Probe>): void {
     if (parentPid !== undefined) this.#inherit(pid, parentPid);
     const found = readProcess(pid);
-    if (found !== undefined) this.#tracedByPid.set(pid, found);
+    if (found === undefined) return;
+    const ancestorPid =
+      parentPid === undefined
+        ? this.#tracedByPid.get(pid)?.ancestorPid
+        : this.#byPid.has(parentPid)
+          ? parentPid
+          : this.#tracedByPid.get(parentPid)?.ancestorPid;
+    this.#tracedByPid.set(pid, { found, ancestorPid, probes });
   }
 
   /** A traced process has ended. */
@@ -119,9 +140,10 @@ export class ProbedPrograms {
     for (const probe of this.#probes.all) if (probe.pids.has(parentPid)) probe.include(pid);
   }
 
-  #assign(found: FoundProcess): ProbedProgram | undefined {
+  #assign(found: FoundProcess, hitProbe?: Probe): ProbedProgram | undefined {
     const { pid } = found;
-    const probes = this.#probes.all.filter((probe) => this.#isFor(probe, pid));
+    const isIn = (probe: Probe): boolean => probe === hitProbe && !this.#peers.isClient(pid);
+    const probes = this.#probes.all.filter((probe) => isIn(probe) || this.#isFor(probe, pid));
     let program = this.#byPid.get(pid);
     if (probes.length === 0 || this.refusals.has(pid)) return program;
     if (program === undefined) {
@@ -130,15 +152,13 @@ export class ProbedPrograms {
       program = new ProbedProgram(found, provider, this.#records);
       this.#byPid.set(pid, program);
     }
-    const isNew = program.probes.length === 0;
+    const present = this.#tracedByPid.get(pid)?.probes;
     try {
-      for (const probe of probes) if (!program.has(probe)) program.add(probe);
+      for (const probe of probes)
+        if (!program.has(probe)) program.add(probe, present?.has(probe) === true);
     } catch (error) {
       this.refusals.add(pid, (error as Error).message);
     }
-    // Its recorder may find it later than it is hit.
-    const launched = probes.filter((probe) => probe.isOnFromStart(pid)).map(({ eventName }) => eventName);
-    if (isNew && launched.length > 0) program.switchOn(launched);
     return program;
   }
 
@@ -151,13 +171,17 @@ export class ProbedPrograms {
 
   #makeProvider(found: FoundProcess): ProbeProvider | undefined {
     const { pid } = found;
-    const unreachable = this.#tracedByPid.has(pid) ? undefined : whyUnreachable(pid);
+    const traced = this.#tracedByPid.get(pid);
+    const unreachable = traced === undefined ? whyUnreachable(pid) : undefined;
     if (unreachable !== undefined) {
       this.refusals.add(pid, unreachable.reason);
       return undefined;
     }
     try {
-      return this.#providers.create(found);
+      return this.#providers.create({
+        ...found,
+        ...(traced?.ancestorPid === undefined ? {} : { ancestorPid: traced.ancestorPid }),
+      });
     } catch (error) {
       this.refusals.add(pid, (error as Error).message);
       return undefined;

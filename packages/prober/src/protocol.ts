@@ -38,6 +38,8 @@ export interface ProbedProcessListing {
   readonly state: 'idle' | 'jump' | 'breakpoint' | 'refused';
   /** Why it is a breakpoint: a JumpObstacle of uprobes. Why it is refused: a sentence. */
   readonly reason?: string;
+  /** Of a return probe: at how many of its function's returns there are jumps; `state` is of the others, if there are any. */
+  readonly returns?: { readonly jumps: number; readonly all: number };
   readonly hits: number;
   readonly misses: number;
 }

@@ -50,6 +50,7 @@ export class TracedTrees implements TreeListener {
       throw error;
     }
     // Nothing of the program has run yet.
+    this.#programs.began(body.standIn, undefined, probes);
     const program = this.#programs.assign(body.standIn);
     if (program !== undefined) program.tree = tree;
   }
@@ -58,7 +59,7 @@ export class TracedTrees implements TreeListener {
   settle(): void {
     const wantedByTree = new Map([...this.#trees].map((tree) => [tree, new Set<Probe>()]));
     for (const program of this.#programs.all) {
-      const on = program.probes.filter((probe) => program.isOn(probe));
+      const on = program.probes.filter((probe) => program.isWanted(probe));
       if (program.tree !== undefined) for (const probe of on) wantedByTree.get(program.tree)?.add(probe);
       else if (on.length > 0) this.#attach(program, new Set(on));
       else if (program.probes.length === 0) this.#programs.end(program);
@@ -95,8 +96,8 @@ export class TracedTrees implements TreeListener {
     await this.#utrace.close();
   }
 
-  began(_: TracedTree, pid: number, parentPid: number | undefined): void {
-    this.#programs.began(pid, parentPid);
+  began({ wanted }: TracedTree, pid: number, parentPid: number | undefined): void {
+    this.#programs.began(pid, parentPid, wanted);
   }
 
   ended(_: TracedTree, pid: number): void {
@@ -104,7 +105,8 @@ export class TracedTrees implements TreeListener {
   }
 
   hit(tree: TracedTree, probe: Probe, hit: Hit): void {
-    const program = this.#programs.of(hit.tgid) ?? this.#adopt(tree, hit.tgid);
+    const known = this.#programs.of(hit.tgid);
+    const program = known?.has(probe) === true ? known : this.#adopt(tree, probe, hit.tgid);
     if (program === undefined) return;
     // A thread that has ended meanwhile has no name any more.
     program.take(probe, hit, hit.comm === '' && hit.tid === hit.tgid ? program.found.comm : hit.comm);
@@ -113,7 +115,7 @@ export class TracedTrees implements TreeListener {
   missed(tree: TracedTree, probe: Probe, count: number): void {
     probe.misses += count;
     const programs = this.#programs.all.filter((program) => program.tree === tree && program.has(probe));
-    const program = programs.find((one) => one.isOn(probe)) ?? programs[0];
+    const program = programs.find((one) => one.isWanted(probe)) ?? programs[0];
     program?.miss(probe, count);
   }
 
@@ -129,9 +131,9 @@ export class TracedTrees implements TreeListener {
     this.#peers.note(text);
   }
 
-  /** A child of a traced program was hit before the scan has seen it. */
-  #adopt(tree: TracedTree, pid: number): ProbedProgram | undefined {
-    const program = this.#programs.assign(pid);
+  /** A child of a traced program was hit, or one that has executed another, before the scan has seen it. */
+  #adopt(tree: TracedTree, probe: Probe, pid: number): ProbedProgram | undefined {
+    const program = this.#programs.assign(pid, probe);
     if (program !== undefined) program.tree = tree;
     return program;
   }

@@ -60,7 +60,7 @@ export class AttachedProvider {
     reader: LaneReader | undefined,
   ) {
     this.file = file;
-    this.from = request.beginning === undefined ? (session?.startedAt ?? 0n) : 0n;
+    this.from = isTakenOver(file, request) ? 0n : (session?.startedAt ?? 0n);
     this.rules = emptyRules(file);
     this.#session = session;
     this.#reader = reader;
@@ -103,11 +103,12 @@ export class AttachedProvider {
     writtenId: WrittenId,
   ): AttachedProvider | 'busy' | 'full' {
     const reader = file.laneReader();
-    if (reader !== undefined && request.beginning === undefined) startAtNewest(reader, file);
+    const hasBegun = isTakenOver(file, request);
+    if (reader !== undefined && !hasBegun) startAtNewest(reader, file);
     const session = ProviderSession.attach(file, request, reader?.position ?? 0);
     if (typeof session === 'string') return session;
     // The session is there now, so no event is missed. One that cannot be ended now ends with the program.
-    if (request.beginning !== undefined) {
+    if (hasBegun && !file.isProbers) {
       switchStanding(file, request, false, session.slot);
       // What the program declared in between.
       session.update();
@@ -121,8 +122,7 @@ export class AttachedProvider {
     request: SessionRequest,
     writtenId: WrittenId,
   ): AttachedProvider | 'dead' {
-    const { hasEnded, createdAt } = file.opened;
-    if (request.beginning === undefined || createdAt < Number(request.beginning) || hasEnded) return 'dead';
+    if (!isTakenOver(file, request) || file.opened.hasEnded) return 'dead';
     return new AttachedProvider(file, request, writtenId, undefined, file.laneReader());
   }
 
@@ -175,6 +175,11 @@ export class AttachedProvider {
   detach(): boolean {
     return this.#session?.detach() ?? true;
   }
+}
+
+/** Whether what its lane has already is for us as well. */
+function isTakenOver({ opened }: ProviderFile, { beginning }: SessionRequest): boolean {
+  return beginning !== undefined && opened.createdAt >= Number(beginning);
 }
 
 /**

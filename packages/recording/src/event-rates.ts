@@ -18,6 +18,7 @@ const COUNTED = 1;
 export interface EventRate {
   readonly pid: number;
   readonly comm: string;
+  readonly system: string;
   readonly event: string;
   readonly count: number;
 }
@@ -33,6 +34,7 @@ export interface RatesReport {
 interface Count {
   readonly pid: number;
   readonly comm: string;
+  readonly system: string;
   readonly event: string;
   count: number;
 }
@@ -106,7 +108,7 @@ export class EventRates {
       if (provider.rules.writtenIds[index] !== COUNTED) continue;
       if (counts[index] === 0 && withdrawn.has(index)) continue;
       const key = `${pid} ${system} ${name}`;
-      const count = this.#counts.get(key) ?? { pid, comm, event: name, count: 0 };
+      const count = this.#counts.get(key) ?? { pid, comm, system, event: name, count: 0 };
       count.count += counts[index] as number;
       this.#counts.set(key, count);
     }

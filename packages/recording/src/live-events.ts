@@ -103,6 +103,14 @@ export class LiveEvents {
     return { events: this.#take(), fill };
   }
 
+  /** Whether a process that is followed has an event of that name now. */
+  has(matches: SessionRequest['matches']): boolean {
+    return this.#providers.providers.some(({ file, events }) => {
+      const withdrawn = file.withdrawnEvents();
+      return events.some(({ index, system, name }) => !withdrawn.has(index) && matches(system, name));
+    });
+  }
+
   /** Ends all sessions; answers with the last events. */
   stop(): readonly LiveEvent[] {
     this.#providers.stop(true);

@@ -49,6 +49,8 @@ export interface ProbedProcess {
   readonly startTicks: number;
   /** Its command name, one character a byte. */
   readonly comm: string;
+  /** The nearest process with such a file that it descends from. */
+  readonly ancestorPid?: number;
 }
 
 /** An event that is declared by its format. */
@@ -292,9 +294,10 @@ export class ProbeProvider implements LaneOwner {
   }
 
   #writeHeader(): void {
-    const { pid, startTicks, comm } = this.process;
+    const { pid, startTicks, comm, ancestorPid = 0 } = this.process;
     this.#numbers[PROVIDER_HEADER.version / 4] = PROVIDER_VERSION;
     this.#numbers[PROVIDER_HEADER.pid / 4] = pid;
+    this.#numbers[PROVIDER_HEADER.ancestorPid / 4] = ancestorPid;
     this.#doubles[PROVIDER_HEADER.createdAt / 8] = Number(this.#createdAt);
     this.#doubles[PROVIDER_HEADER.startTicks / 8] = startTicks;
     writeComm(this.#bytes, PROVIDER_HEADER.comm, comm);

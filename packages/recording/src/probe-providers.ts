@@ -15,9 +15,9 @@ import { ProviderFile } from './provider-file.ts';
 import { readSessions } from './session-slots.ts';
 
 /** How long the file of an ended process stays for recorders that have not seen it yet, in milliseconds. */
-const SEEN_AFTER_MS = 2_000;
+const SEEN_AFTER_MS = 5_000;
 /** The most such files: a program that starts thousands of children a second has its oldest ones removed before. */
-const ENDED_MAX = 256;
+const ENDED_MAX = 1024;
 /** How often it is looked for sessions whose tracers died, in milliseconds. */
 const PURGE_INTERVAL_MS = 1_000;
 /** The most flight recorders of killed probers' processes that are left for `usertrace recover`. */
@@ -84,16 +84,17 @@ export class ProbeProviders {
   }
 
   #sweep(): void {
-    const left: string[] = [];
+    const left: { readonly path: string; readonly madeAt: number }[] = [];
     for (const name of readdirSync(this.#folder)) {
-      if (parseProviderFileName(name)?.tid !== 0) continue;
+      const said = parseProviderFileName(name);
+      if (said?.tid !== 0) continue;
       const path = join(this.#folder, name);
       try {
         const file = ProviderFile.open(path, process.geteuid?.() ?? 0, 'change');
         try {
           if (!tryLockByte(file.fd, PROVIDER_LOCK.provider)) continue;
           const isKept = readSessions(file).some(({ slot }) => slot === STANDING_SESSION);
-          if (isKept && hasEvents(file)) left.push(path);
+          if (isKept && hasEvents(file)) left.push({ path, madeAt: said.madeAt });
           else removeFile(path);
         } finally {
           file.close();
@@ -104,17 +105,9 @@ export class ProbeProviders {
         if (error.code === 'EPROTO') removeFile(path);
       }
     }
-    for (const path of left.toSorted(byAge).slice(0, Math.max(0, left.length - LEFT_MAX))) removeFile(path);
+    const byAge = left.toSorted((one, other) => one.madeAt - other.madeAt);
+    for (const { path } of byAge.slice(0, Math.max(0, left.length - LEFT_MAX))) removeFile(path);
   }
-}
-
-/** Names end in the time of their making, in hexadecimal digits. */
-function byAge(one: string, other: string): number {
-  return madeAt(one) - madeAt(other);
-}
-
-function madeAt(path: string): number {
-  return Number.parseInt(path.slice(path.lastIndexOf('-') + 1), 16);
 }
 
 function removeFile(path: string): void {

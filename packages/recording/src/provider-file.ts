@@ -57,6 +57,8 @@ export interface ProviderHeader {
   readonly hasEnded: boolean;
   /** Changes whenever a thread's name was stored; 0 in a thread's own file. */
   readonly threadNameChanges: number;
+  /** Of a prober's file: the nearest process with such a file that the process descends from; 0 when none is known. */
+  readonly ancestorPid: number;
 }
 
 /** For what a provider file is opened: `change` is for its sessions and words. */
@@ -152,6 +154,7 @@ export class ProviderFile {
       sessionChanges: bytes.readUInt32LE(PROVIDER_HEADER.sessionChanges),
       hasEnded: bytes.readUInt32LE(PROVIDER_HEADER.ended) === 1,
       threadNameChanges: bytes.readUInt32LE(PROVIDER_HEADER.threadNameChanges),
+      ancestorPid: bytes.readInt32LE(PROVIDER_HEADER.ancestorPid),
     });
   }
 

@@ -24,6 +24,8 @@ export interface ProviderPlace {
   /** What the file's name says; for choosing which to open first. */
   readonly pid: number;
   readonly tid: number;
+  /** CLOCK_MONOTONIC nanoseconds, about. */
+  readonly madeAt: number;
 }
 
 /** The surroundings of this program. */
@@ -33,17 +35,19 @@ export const OWN_SURROUNDINGS: RuntimeSurroundings = {
 };
 
 /**
- * All provider files that this user may look at, those of dead programs included.
+ * All provider files that this user may look at, those of dead programs included; the oldest first.
  *
  * @param surroundings who looks, and where
  */
 export function listProviders(surroundings: RuntimeSurroundings = OWN_SURROUNDINGS): ProviderPlace[] {
-  return findRuntimeFolders(surroundings).flatMap(({ path: folder, uid: owner }) =>
-    namesIn(folder).flatMap((name) => {
-      const said = parseProviderFileName(name);
-      return said === undefined ? [] : [{ path: join(folder, name), owner, ...said }];
-    }),
-  );
+  return findRuntimeFolders(surroundings)
+    .flatMap(({ path: folder, uid: owner }) =>
+      namesIn(folder).flatMap((name) => {
+        const said = parseProviderFileName(name);
+        return said === undefined ? [] : [{ path: join(folder, name), owner, ...said }];
+      }),
+    )
+    .toSorted((one, other) => one.madeAt - other.madeAt);
 }
 
 export class ProviderSearch {

@@ -29,8 +29,9 @@ export interface EventChoice {
 /** What a session wants of a provider. */
 export interface SessionRequest extends EventChoice {
   /**
-   * CLOCK_MONOTONIC nanoseconds: the programs that are wanted were started after this, with the patterns in their
-   * standing session. So nothing is missed of their beginning: what their lanes have already is taken over from there.
+   * CLOCK_MONOTONIC nanoseconds: programs that were started after this had the patterns in their standing session. So nothing is
+   * missed of their beginning: what their lanes have already is taken over from there. Of files of probers that is done without it,
+   * from when the tracer began: they write what a process does before a tracer can have found it.
    */
   readonly beginning?: bigint;
   /** What happens when the lane is full of events that the session has not read. */

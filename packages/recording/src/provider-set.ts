@@ -1,13 +1,14 @@
 /**
  * `ProviderSet`: the providers that a tracer follows: those that were there when it began, and those that appear.
  * Each gets a session and a follower, which reads its lane turn by turn, and is let go when its thread has ended and
- * its lane is read.
+ * its lane is read. Processes that descend from a probed one are wanted as that is.
  *
  * One set belongs to one tracer. Nothing here waits: whoever owns it calls turn() again, soon when a turn says so.
  */
 import { ErrnoError } from '@usertrace/base';
 import type { RuntimeSurroundings } from '@usertrace/linux';
 import { AttachedProvider, type WrittenId } from './attached-provider.ts';
+import { ProviderFile } from './provider-file.ts';
 import { OWN_SURROUNDINGS, type ProviderPlace, ProviderSearch } from './provider-search.ts';
 import type { EventChoice, SessionRequest } from './provider-session.ts';
 
@@ -45,7 +46,10 @@ export interface LaneFollower {
 export interface ProviderSetParts {
   readonly request: SessionRequest;
   readonly writtenId: WrittenId;
-  /** Whether a process is to be followed; asked once for each of its threads, with thread 0 for the file of a prober. */
+  /**
+   * Whether a process is to be followed; asked for each of its threads, with thread 0 for the file of a prober. Of these, children of
+   * processes that were wanted are followed without being asked for.
+   */
   readonly wantsProcess: WantsProcess;
   /** Makes the follower of a provider. */
   readonly follow: (provider: AttachedProvider) => LaneFollower;
@@ -71,6 +75,9 @@ export class ProviderSet {
   #refusedPaths = new Set<string>();
   /** Until when a file is tried again that could not be opened or locked yet. */
   #triedUntilMsByPath = new Map<string, number>();
+  /** Processes whose probers' files were wanted, behind the files' owner: nobody's files tell of another's processes. */
+  readonly #probed = new Set<string>();
+  readonly #beganAt = process.hrtime.bigint();
   #mustList = true;
   #listedAtMs = 0;
   #updatedAtMs = 0;
@@ -116,8 +123,8 @@ export class ProviderSet {
    * @param isRead whether what is left in the lanes is read; not when there is nowhere to put it
    */
   stop(isRead: boolean): void {
-    // What a command has started and ended in its last moment.
-    if (isRead && this.#parts.request.beginning !== undefined) this.#takeNew(performance.now());
+    // What programs have started and ended in their last moment.
+    if (isRead) this.#takeNew(performance.now());
     this.#search.close();
     const deadline = performance.now() + LOCK_PATIENCE_MS;
     let open = [...this.#followedByPath.values()];
@@ -154,12 +161,15 @@ export class ProviderSet {
   }
 
   #take(place: ProviderPlace, now: number): void {
-    if (!this.#parts.wantsProcess(place.pid, place.tid)) {
-      this.#refusedPaths.add(place.path);
-      return;
-    }
     try {
-      const provider = AttachedProvider.attach(place, this.#request, this.#parts.writtenId);
+      if (!this.#isWanted(place)) {
+        this.#refusedPaths.add(place.path);
+        return;
+      }
+      const isProbers = place.tid === 0;
+      if (isProbers) this.#probed.add(`${place.owner} ${place.pid}`);
+      const request = isProbers ? { beginning: this.#beganAt, ...this.#request } : this.#request;
+      const provider = AttachedProvider.attach(place, request, this.#parts.writtenId);
       if (typeof provider === 'object') {
         this.#followedByPath.set(place.path, { place, provider, follower: this.#parts.follow(provider) });
       } else if (provider === 'dead') this.#refusedPaths.add(place.path);
@@ -171,6 +181,16 @@ export class ProviderSet {
       if (code === 'EAGAIN') this.#tryAgain(place, now, MAKING_PATIENCE_MS, (error as Error).message);
       else this.#refuse(place, error);
     }
+  }
+
+  /** @throws {ErrnoError} when the file cannot be read */
+  #isWanted({ path, owner, pid, tid }: ProviderPlace): boolean {
+    if (this.#parts.wantsProcess(pid, tid)) return true;
+    if (tid !== 0 || this.#probed.size === 0) return false;
+    const file = ProviderFile.open(path, owner);
+    const { ancestorPid } = file.opened;
+    file.close();
+    return this.#probed.has(`${owner} ${ancestorPid}`);
   }
 
   #tryAgain({ path }: ProviderPlace, now: number, patienceMs: number, why: string): void {

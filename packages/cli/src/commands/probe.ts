@@ -119,8 +119,9 @@ function probeText(probe: ProbeListing, demangle: (name: string) => string): str
   const place = symbol === undefined ? '' : `  ${name}${symbol.offset === 0 ? '' : `+${symbol.offset}`}\n`;
   const owner = client === undefined ? '' : `, for process ${client}`;
   const whom = scope === 'all' ? 'every process' : scope === 'launched' ? 'a command' : 'named processes';
-  const lines = processes.map(({ pid, comm, state, reason, hits: own }) => {
-    const kind = state === 'idle' ? 'nobody listens' : state;
+  const lines = processes.map((listing) => {
+    const { pid, comm, state, reason, hits: own } = listing;
+    const kind = stateText(listing);
     const why = reason === undefined ? '' : `: ${obstacleText(reason)}`;
     return `  ${comm} ${pid}  ${state === 'refused' ? colours.red(kind) : kind}${why}  ${counted(own, 'hit')}\n`;
   });
@@ -128,6 +129,14 @@ function probeText(probe: ProbeListing, demangle: (name: string) => string): str
     `${colours.bold(definition)}\n${place}` +
     `  ${counted(hits, 'hit')}, ${counted(misses, 'miss', 'misses')}, in ${whom}${owner}\n${lines.join('')}`
   );
+}
+
+/** What a probe is in a process; of several returns, how many are jumps. */
+function stateText({ state, returns }: ProbeListing['processes'][number]): string {
+  if (state === 'idle') return 'nobody listens';
+  if (returns === undefined || returns.jumps === 0) return state;
+  const jumps = `jump at ${returns.jumps} of ${returns.all} returns`;
+  return returns.jumps === returns.all ? jumps : `${jumps}, else ${state}`;
 }
 
 function say(text: string): void {

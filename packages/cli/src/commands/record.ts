@@ -1,6 +1,5 @@
 /** `usertrace record`: events of programs into a file, live, without a server. */
 
-import { existsSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Recording, type RecordingTotals } from '@usertrace/recording';
 import { EXIT, Failure } from '../failure.ts';
@@ -72,9 +71,7 @@ export async function record(command: readonly string[], options: RecordOptions)
   });
   const patterns = [...choice.patterns, ...(probes?.events ?? [])];
   try {
-    // Nobody but the command has such events; a child of it may have ended before anybody asks whose it was.
-    const isProbesAlone = choice.patterns.length === 0;
-    return await recordEvents(command, { ...options, event: patterns }, { line, probes, isProbesAlone });
+    return await recordEvents(command, { ...options, event: patterns }, { line, probes });
   } finally {
     probes?.close();
   }
@@ -84,24 +81,19 @@ export async function record(command: readonly string[], options: RecordOptions)
 interface RecordParts {
   readonly line: StatusLine;
   readonly probes: RunProbes | undefined;
-  /** Whether nothing is wanted but what the probes write. */
-  readonly isProbesAlone: boolean;
 }
 
 /** Records events that are there, and those of probes that were made for it. */
 async function recordEvents(
   command: readonly string[],
   options: RecordOptions,
-  { line, probes, isProbesAlone }: RecordParts,
+  { line, probes }: RecordParts,
 ): Promise<number> {
   const loop = new TurnLoop();
   let followed: FollowedCommand | undefined;
   const recording = begin(() => {
-    const isOurs = (pid: number, tid: number): boolean =>
-      command.length > 0
-        ? followed?.isDescendant(pid) === true ||
-          (tid === 0 && (isProbesAlone || !existsSync(`/proc/${pid}`)))
-        : (options.pid?.includes(pid) ?? true);
+    const isOurs = (pid: number): boolean =>
+      command.length > 0 ? followed?.isDescendant(pid) === true : (options.pid?.includes(pid) ?? true);
     return new Recording({
       path: options.output,
       version: readVersion(),

@@ -6,6 +6,7 @@ import { anyEventMatcher } from '../pattern.ts';
 import { splitEventOptions } from '../probes/event-choice.ts';
 import { RunProbes, scopeOf } from '../probes/run-probes.ts';
 import { countText, counted } from '../recording/quantities.ts';
+import { listenForQuit } from '../recording/quit-key.ts';
 import { endOfCommand, TurnLoop } from '../recording/turns.ts';
 
 /** Pauses between turns, in milliseconds: short enough for a lane that runs full. */
@@ -64,6 +65,7 @@ async function showRates(options: TopOptions, probes: RunProbes | undefined): Pr
   const { stdout } = process;
   // A reader that went away (`| head`) ends it.
   stdout.on('error', () => stop.abort());
+  const releaseKeys = hasScreen(options) ? listenForQuit(() => stop.abort()) : undefined;
   let shownAt = performance.now();
   try {
     rates.turn();
@@ -80,6 +82,7 @@ async function showRates(options: TopOptions, probes: RunProbes | undefined): Pr
       return fill >= BUSY_FILL ? PAUSE_MS.busy : Math.min(PAUSE_MS.idle, options.intervalMs);
     }, stop.signal);
   } finally {
+    releaseKeys?.();
     stop.abort();
     rates.stop();
   }
@@ -88,19 +91,24 @@ async function showRates(options: TopOptions, probes: RunProbes | undefined): Pr
 function show(report: RatesReport, seconds: number, options: TopOptions): void {
   const { stdout } = process;
   if (options.json) stdout.write(`${JSON.stringify(jsonOf(report, seconds))}\n`);
-  else if (stdout.isTTY && !options.once) {
+  else if (hasScreen(options)) {
     const rows = Math.max(1, (stdout.rows || ROWS_DEFAULT) - HEAD_ROWS);
     stdout.write(`${CLEAR_SCREEN}${textOf(report, seconds, rows, stdout.columns || COLUMNS_DEFAULT)}`);
   } else stdout.write(textOf(report, seconds, Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY));
 }
 
+/** Whether it shows a screen that it draws anew, and no lines. */
+function hasScreen({ once, json }: TopOptions): boolean {
+  return process.stdout.isTTY && once !== true && json !== true;
+}
+
 function jsonOf({ rates, lostByPid }: RatesReport, seconds: number): object {
   return {
     seconds: Math.round(seconds * 1000) / 1000,
-    events: rates.map(({ pid, comm, event, count }) => ({
+    events: rates.map(({ pid, comm, system, event, count }) => ({
       pid,
       comm,
-      event: `user_events:${event}`,
+      event: `${system}:${event}`,
       count,
       perSecond: Math.round(count / seconds),
     })),
@@ -132,8 +140,8 @@ function textOf(
     ),
     ...rates
       .slice(0, rows)
-      .map(({ pid, comm, event, count }) =>
-        `${String(pid).padStart(PID_WIDTH)}  ${countText(count / seconds).padStart(RATE_WIDTH)}  ${comm.padEnd(COMM_WIDTH)} ${event}`.slice(
+      .map(({ pid, comm, system, event, count }) =>
+        `${String(pid).padStart(PID_WIDTH)}  ${countText(count / seconds).padStart(RATE_WIDTH)}  ${comm.padEnd(COMM_WIDTH)} ${system}:${event}`.slice(
           0,
           columns,
         ),

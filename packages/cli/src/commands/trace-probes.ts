@@ -5,7 +5,7 @@ import { PROVIDER_FIRST_EVENT_ID } from '@usertrace/abi';
 import { Cpu, Nanoseconds } from '@usertrace/base';
 import { type LiveEvent, LiveEvents } from '@usertrace/recording';
 import { ClockText, TraceText } from '@usertrace/ring';
-import { anyEventMatcher } from '../pattern.ts';
+import { anyEventMatcher, eventMatcher } from '../pattern.ts';
 import { splitEventOptions } from '../probes/event-choice.ts';
 import { RunProbes, scopeOf, syncProbes } from '../probes/run-probes.ts';
 import { FollowedCommand } from '../recording/followed-command.ts';
@@ -50,7 +50,7 @@ export async function traceEvents(command: readonly string[], options: TraceEven
   });
   try {
     const event = [...patterns, ...(probes?.events ?? [])];
-    return await follow(command, { ...options, event }, { probes, isProbesAlone: patterns.length === 0 });
+    return await follow(command, { ...options, event }, { probes, patterns });
   } finally {
     probes?.close();
   }
@@ -59,7 +59,7 @@ export async function traceEvents(command: readonly string[], options: TraceEven
 async function follow(
   command: readonly string[],
   options: TraceEventsOptions,
-  { probes, isProbesAlone }: { readonly probes: RunProbes | undefined; readonly isProbesAlone: boolean },
+  { probes, patterns }: { readonly probes: RunProbes | undefined; readonly patterns: readonly string[] },
 ): Promise<number> {
   const stop = endOfCommand();
   const loop = new TurnLoop();
@@ -72,7 +72,7 @@ async function follow(
     wantsProcess: (pid, tid) =>
       command.length > 0
         ? followed?.isDescendant(pid) === true ||
-          (tid === 0 && (isProbesAlone || !existsSync(`/proc/${pid}`)))
+          (tid === 0 && (patterns.length === 0 || !existsSync(`/proc/${pid}`)))
         : (options.pid?.includes(pid) ?? true),
     onNews: loop.wake,
     warn: say,
@@ -86,7 +86,10 @@ async function follow(
       followed = new FollowedCommand(command, environment, probes);
       await followed.started;
       void followed.ended.then(() => stop.abort());
-    } else await probes?.sync();
+    } else {
+      sayWhatIsAwaited(live, patterns);
+      await probes?.sync();
+    }
     await loop.run(() => {
       const { events, fill } = live.turn();
       printer.print(events);
@@ -150,6 +153,15 @@ class EventPrinter {
       })
     );
   }
+}
+
+/** Tells of patterns that mean nothing yet: a name that was mistyped would be waited for in silence. */
+function sayWhatIsAwaited(live: LiveEvents, patterns: readonly string[]): void {
+  const awaited = patterns.filter((pattern) => !live.has(eventMatcher(pattern)));
+  if (awaited.length > 0)
+    say(
+      `no process has an event called ${awaited.join(' or ')} now: waiting for one; \`usertrace list\` shows those that there are`,
+    );
 }
 
 function say(text: string): void {

@@ -10,11 +10,13 @@ const NO_FUNCTION = 'Failed to find the given function';
 export function definitionFailure(error: unknown): unknown {
   if (!(error instanceof ProberRefusal)) return error;
   const { log, message, code } = error;
-  if (log === undefined) return new Failure(message, code === 'EINVAL' ? EXIT.usage : EXIT.failure);
+  // A definition that is right, of a probe that is there already, is no wrong usage.
+  const exitCode = code === 'EINVAL' || (log !== undefined && code !== 'EEXIST') ? EXIT.usage : EXIT.failure;
+  if (log === undefined) return new Failure(message, exitCode);
   // One character a byte, as the kernel counts them; the terminal shows some of several bytes as one.
   const shown = Buffer.from(log.command, 'latin1').toString();
   const indent = Buffer.from(log.command.slice(0, log.position), 'latin1').toString().length;
-  return new Failure(`${log.text}\n  ${shown}\n  ${' '.repeat(indent)}^${adviceFor(log)}`, EXIT.usage);
+  return new Failure(`${log.text}\n  ${shown}\n  ${' '.repeat(indent)}^${adviceFor(log)}`, exitCode);
 }
 
 /** What helps, where the kernel's text does not say it. */

@@ -2,7 +2,7 @@
 
 const TEXTS: Readonly<Record<string, string>> = {
   'unknown-function': 'no function of known size is there',
-  'too-short': 'the function is too short',
+  'too-short': 'there is no room for a jump',
   undecodable: 'the function has bytes that are no instructions',
   'branch-into': 'something jumps to where the jump would be',
   'entry-inside': 'another function begins where the jump would be',
@@ -15,7 +15,9 @@ const TEXTS: Readonly<Record<string, string>> = {
   'shadow-stack': 'the process has a shadow stack',
   seccomp: 'the process has a seccomp filter',
   processor: 'the processor or the kernel lacks what a jump needs',
-  return: 'it is where the function returns',
+  'tail-call':
+    'the function ends with a jump to another one, so that its returns are followed from its entry',
+  'jumped-into': 'other code jumps into the function, so that its returns are followed from its entry',
   arguments: 'its arguments need a stop',
   neighbour: 'another probe is next to it',
   'changed-code': "the code in memory is not the file's",

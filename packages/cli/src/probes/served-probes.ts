@@ -4,7 +4,7 @@
  * made through the tree are this process's, and end with it.
  */
 
-import { COMMON_FIELDS_SIZE } from '@usertrace/abi';
+import { COMMON_FIELDS_SIZE, type FilterField } from '@usertrace/abi';
 import { type ErrnoName, isErrnoName, Tid } from '@usertrace/base';
 import { EntryView, probePrinter, parseEventFormat } from '@usertrace/formats';
 import { type ProbeListing, ProberClient, ProberRefusal, proberSocketPath } from '@usertrace/prober';
@@ -16,13 +16,7 @@ import type {
   ProbesObserver,
   ProbesPort,
 } from '@usertrace/tracefs';
-import {
-  type FilterField,
-  filterFields,
-  FilterRefusal,
-  HitFilter,
-  parseDefinition,
-} from '@usertrace/uprobes';
+import { filterFields, parseDefinition } from '@usertrace/uprobes';
 import { existsSync, readlinkSync } from 'node:fs';
 import { anyEventMatcher } from '../pattern.ts';
 
@@ -219,7 +213,6 @@ export class ServedProbes implements ProbesPort {
 }
 
 function identityOf({ group: system, event: name, format, definition }: ProbeListing): ProbeEventIdentity {
-  const fields = probeFilterFields(definition);
   const parsed = parseEventFormat(system, format);
   const printer = parsed === undefined ? undefined : probePrinter(parsed);
   const view = new EntryView();
@@ -231,7 +224,7 @@ function identityOf({ group: system, event: name, format, definition }: ProbeLis
       view.set(entry);
       return printer?.(view) ?? '';
     },
-    filter: (text) => filterOf(text, fields),
+    filterFields: probeFilterFields(definition),
   };
 }
 
@@ -239,28 +232,6 @@ function identityOf({ group: system, event: name, format, definition }: ProbeLis
 function probeFilterFields(line: string): readonly FilterField[] {
   const definition = parseDefinition(line, { look: () => ({ kind: 'regular', identity: '' }) });
   return definition === undefined ? [] : filterFields(definition).filter(({ kind }) => kind !== 'cpu');
-}
-
-function filterOf(written: string, fields: readonly FilterField[]): ReturnType<ProbeEventIdentity['filter']> {
-  try {
-    const filter = HitFilter.parse(written, fields);
-    if (filter === undefined) return undefined;
-    return {
-      text: filter.text,
-      matches: ({ entry, tid, comm }) =>
-        filter.matches({
-          record: new DataView(entry.buffer, entry.byteOffset, entry.length),
-          tid,
-          comm: comm ?? '',
-          cpu: 0,
-        }),
-    };
-  } catch (error) {
-    if (!(error instanceof FilterRefusal)) throw error;
-    const { code, fileText, position } = error;
-    const text = /^parse_error: (.*)$/m.exec(fileText)?.[1] ?? '';
-    return { code, fileText, error: position === undefined ? undefined : { text, position } };
-  }
 }
 
 function refusalOf(error: unknown): ProbeRefusal {

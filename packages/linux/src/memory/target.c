@@ -13,20 +13,13 @@
  */
 #define _GNU_SOURCE
 #include "../../../../tests/programs/silent-page.h"
-#include <fcntl.h>
 #include <linux/userfaultfd.h>
 #include <pthread.h>
-#include <sched.h>
 #include <stdatomic.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/mman.h>
-#include <sys/mount.h>
-#include <sys/prctl.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -49,29 +42,6 @@ static void *hung_page(void) {
   return ioctl(fd, UFFDIO_REGISTER, &range) < 0 ? NULL : page;
 }
 
-static int server;
-
-static void *stuck_page(const char *path) {
-  char options[100];
-  int device = open("/dev/fuse", O_RDWR | O_CLOEXEC);
-  if (device < 0 || unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0) return NULL;
-  sprintf(options, "fd=%d,rootmode=100600,user_id=0,group_id=0", device);
-  if (mount("stuck", path, "fuse", 0, options) < 0) return NULL;
-  /* A process of its own: the program could not exit while its memory waits for a server that is part of it. */
-  server = fork();
-  if (server == 0) {
-    prctl(PR_SET_PDEATHSIG, 9);
-    serve_silent_file(device, 0600, 4096);
-    _exit(0);
-  }
-  close(device);
-  int fd = open(path, O_RDWR);
-  struct stat size_is_asked_for;
-  fstat(fd, &size_is_asked_for);
-  char *page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0);
-  return page == MAP_FAILED ? NULL : page;
-}
-
 static void *count(void *unused) {
   for (uint32_t expected = 0;; expected = (expected + 1) & 0xffffff) {
     uint32_t old = atomic_load(&place.word);
@@ -92,7 +62,8 @@ int main(int argc, char **argv) {
   /* Far from where the kernel maps by itself, so that the page above stays unmapped. */
   char *text = mmap((void *)0x20000000, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
   memcpy(text + 4096 - 9, "usertrace", 9);
-  char *stuck = stuck_page(argc > 1 ? argv[1] : "");
+  pid_t server = 0;
+  char *stuck = map_silent_pages(argc > 1 ? argv[1] : "", "", 0600, 4096, &server);
   printf("word %lx\nreadonly %lx\nnone %lx\nunmapped %lx\ntwo %lx\ntext %lx\nhung %lx\nstuck %lx\nserver %x\nready 0\n", (long)&place.word,
          (long)pages(1, PROT_READ), (long)pages(1, PROT_NONE), (long)text + 4096, (long)two + 4095,
          (long)text + 4096 - 9, (long)hung_page(), (long)stuck, server);

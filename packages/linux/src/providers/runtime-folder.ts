@@ -105,6 +105,8 @@ export function findRuntimeFolders(surroundings: RuntimeSurroundings): RuntimeFo
 export interface ProviderFileName {
   readonly pid: number;
   readonly tid: number;
+  /** CLOCK_MONOTONIC nanoseconds, about. */
+  readonly madeAt: number;
 }
 
 /**
@@ -122,8 +124,9 @@ export function providerFileName(pid: number, tid: number, unique: bigint): stri
  * @returns undefined when the file is none
  */
 export function parseProviderFileName(name: string): ProviderFileName | undefined {
-  const [, pid, tid] = /^(\d{1,10})-(\d{1,10})-[0-9a-f]{1,16}$/.exec(name) ?? [];
-  return pid === undefined || tid === undefined ? undefined : { pid: Number(pid), tid: Number(tid) };
+  const [, pid, tid, madeAt = ''] = /^(\d{1,10})-(\d{1,10})-([0-9a-f]{1,16})$/.exec(name) ?? [];
+  if (pid === undefined || tid === undefined) return undefined;
+  return { pid: Number(pid), tid: Number(tid), madeAt: Number.parseInt(madeAt, 16) };
 }
 
 function statOf(path: string): Stats | undefined {

@@ -15,6 +15,8 @@ export interface TraceeStatus {
   readonly tracerPid: number;
   /** `R`, `S`, `D`, `T` (stopped), `t` (stopped by its tracer), `Z` (zombie), `X` and `I`. */
   readonly state: string;
+  /** Whether it is a thread of the kernel itself; a zombie may look like one. */
+  readonly isKernelThread: boolean;
   /** Bit N-1 of each: whether the program handles or ignores signal N. */
   readonly handledSignals: bigint;
   readonly ignoredSignals: bigint;
@@ -57,6 +59,12 @@ class StatusText implements TraceeStatus {
 
   get state(): string {
     return this.#field('\nState:\t').charAt(0);
+  }
+
+  get isKernelThread(): boolean {
+    // Linux says so itself since 6.10.
+    const answer = this.#field('\nKthread:\t');
+    return answer === '' ? !this.#text.includes('\nVmSize:') : answer === '1';
   }
 
   get handledSignals(): bigint {

@@ -6,11 +6,10 @@
 
 import { readFileSync, statSync } from 'node:fs';
 import { FileSymbols } from '../target/file-symbols.ts';
+import { AUXILIARY, auxiliaryVector } from '../process/auxiliary-vector.ts';
 import { fileIdentity, type Mapping, mappingAt } from '../process/process-maps.ts';
 
 const HOOK = '_dl_debug_state';
-/** Entries of /proc/PID/auxv (getauxval(3)): where the loader is, and where the program begins. */
-const AUX = { base: 7n, entry: 9n, entryBytes: 16 } as const;
 /** glibc's loader has 240 KB without its debug information. */
 const LOADER_BYTES_MAX = 8_388_608;
 
@@ -45,17 +44,14 @@ export class LoaderHooks {
 
 /** An address in the loader; in the program itself when that was started without one, as loaders themselves are. */
 function loaderAddress(pid: number): number | undefined {
-  let vector: Buffer;
+  let values: Map<bigint, bigint>;
   try {
-    vector = readFileSync(`/proc/${pid}/auxv`);
+    values = auxiliaryVector(pid);
   } catch {
     return undefined;
   }
-  const values = new Map<bigint, bigint>();
-  for (let at = 0; at + AUX.entryBytes <= vector.length; at += AUX.entryBytes)
-    values.set(vector.readBigUInt64LE(at), vector.readBigUInt64LE(at + 8));
-  const base = values.get(AUX.base) ?? 0n;
-  const address = base === 0n ? values.get(AUX.entry) : base;
+  const base = values.get(AUXILIARY.loader) ?? 0n;
+  const address = base === 0n ? values.get(AUXILIARY.entry) : base;
   return address === undefined ? undefined : Number(address);
 }
 

@@ -5,6 +5,7 @@ import type { Mapping } from '../process/process-maps.ts';
 import type { FileMapping } from '../table/table-layout.ts';
 import type { FileNumbers } from './file-numbers.ts';
 import type { ProbedPlace } from './probed-places.ts';
+import type { PlaceRole } from './wanted-places.ts';
 
 /** The code of files that were ever probed. */
 export function fileMappings(mappings: readonly Mapping[], files: FileNumbers): FileMapping[] {
@@ -31,15 +32,24 @@ export function placesIn<T>(
   );
 }
 
-/** What is wanted where, by address. Only instructions can be jumps. */
+/** What is wanted where, by address. */
 export function jumpPlaces(
   probes: readonly ProbedPlace[],
   mappings: readonly FileMapping[],
 ): Map<number, PlaceInMemory> {
-  const found = placesIn(probes, mappings, ({ roles }, address, fileBase): [number, PlaceInMemory] => {
-    const isJumpable = [...roles.values()].every(({ kind }) => kind === 'instruction');
-    const definitions = isJumpable ? distinctDefinitions(roles.keys()) : [];
-    return [address, { definitions, fileBase: BigInt(fileBase) }];
-  });
+  const found = placesIn(probes, mappings, ({ roles }, address, fileBase): [number, PlaceInMemory] => [
+    address,
+    { definitions: distinctDefinitions(roles.keys()), fileBase: BigInt(fileBase), ...jumpRole(roles) },
+  ]);
   return new Map(found);
+}
+
+/** What the roles of a place say of a jump there: a trampoline serves one kind of them. */
+function jumpRole(roles: ReadonlyMap<unknown, PlaceRole>): Pick<PlaceInMemory, 'site' | 'obstacle'> {
+  const all = [...roles.values()];
+  const call = all.find((role) => role.kind === 'call');
+  if (call !== undefined) return { obstacle: call.reason };
+  const site = all.find((role) => role.kind === 'return')?.site;
+  if (site === undefined) return {};
+  return all.every(({ kind }) => kind === 'return') ? { site } : { obstacle: 'neighbour' };
 }

@@ -61,6 +61,10 @@ export class SpaceChanges {
   async bringAll(): Promise<void> {
     const isStale = (task: Task): boolean => this.#spaces.byProcess.get(task.tgid)?.isStale === true;
     const deadline = performance.now() + CHANGE_DEADLINE_MS;
+    // Threads that all have to stop need not be stopped one by one before.
+    for (const [pid, space] of this.#spaces.byProcess)
+      if (space.isStale && !space.isChanging && space.needsStillness(pid, this.#wanted()))
+        void this.#bringStill(space);
     for (;;) {
       const stale = [...this.#utrace.tasks].filter((task) => task.state !== 'gone' && isStale(task));
       if (stale.length === 0) return;
