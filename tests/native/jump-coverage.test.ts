@@ -5,6 +5,7 @@ import {
   FileImage,
   placeInFunction,
   relocateAll,
+  returnSites,
   UnmovableInstruction,
 } from '@usertrace/uprobes';
 import { describe, expect, it } from 'vitest';
@@ -51,5 +52,29 @@ describe.each(FILES)('the functions of %s', (path) => {
     console.log(`${path}: ${total} functions: ${text.join(', ')}`);
     expect(counts.get('jump') ?? 0).toBeGreaterThan(total * 0.9);
     expect(counts.get('of these unmovable after all') ?? 0).toBeLessThan(total * 0.01);
+  }, 600_000);
+
+  it('have jumps at nine of ten returns at least, where all that is displaced can be moved', () => {
+    const image = new FileImage(new ElfFile(readFileSync(path)));
+    const counts = new Map<string, number>();
+    const count = (verdict: string): unknown => counts.set(verdict, (counts.get(verdict) ?? 0) + 1);
+    let total = 0;
+    for (const { address } of image.functions) {
+      const found = returnSites(image, address);
+      count(found.kind === 'known' ? 'functions with known returns' : `functions with ${found.reason}`);
+      for (const { placement, address: at } of found.kind === 'known' ? found.sites : []) {
+        total += 1;
+        count(placement.kind === 'jump' ? 'jump' : placement.reason);
+        if (placement.kind !== 'jump') continue;
+        expect(placement.length).toBeGreaterThanOrEqual(5);
+        expect(placement.displaced.at(-1)?.address).toBe(at);
+        expect(relocateAll(placement.displaced, address + NEAR).length).toBeGreaterThan(0);
+      }
+    }
+    const text = [...counts]
+      .toSorted((one, other) => other[1] - one[1])
+      .map(([verdict, number]) => `${verdict} ${number}`);
+    console.log(`${path}: ${total} returns: ${text.join(', ')}`);
+    expect(counts.get('jump') ?? 0).toBeGreaterThan(total * 0.9);
   }, 600_000);
 });

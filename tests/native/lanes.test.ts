@@ -1,12 +1,12 @@
 /** What trampolines have written, read back: order, times, threads, records, and filters that they decide. */
 import { spawnSync } from 'node:child_process';
+import { EventFilter } from '@usertrace/abi';
 import {
   CounterClock,
   disassemble,
   filterCondition,
   filterFields,
   GATE,
-  HitFilter,
   HitQueue,
   LANE_HEADER,
   LanesReader,
@@ -49,7 +49,7 @@ function run(words: string, calls: number, threads: number, filter?: string): Re
   });
   if (definition === undefined) throw new Error('no definition');
   const expression =
-    filter === undefined ? undefined : HitFilter.parse(filter, filterFields(definition))?.expression;
+    filter === undefined ? undefined : EventFilter.parse(filter, filterFields(definition), 1)?.expression;
   const condition = expression === undefined ? undefined : filterCondition(expression);
   const slotSizeShift = Math.ceil(Math.log2(slotLayout(definition.arguments).size));
   const laneSizeShift = Math.ceil(Math.log2(LANE_HEADER.size + 2 ** (SLOT_COUNT_SHIFT + slotSizeShift)));

@@ -1,11 +1,14 @@
 /*
  * Calls a function with values of all kinds that a probe can fetch: numbers of all sizes and signs, texts that are short, empty, not
- * ASCII, at the end of mapped memory, and missing, arrays, and pointers to nothing.
+ * ASCII, long, too long, at the end of mapped memory, and missing, arrays, and pointers to nothing and to the last bytes of memory.
  */
 #define _GNU_SOURCE
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+
+/* A text whose record just fits a page, and one that has no end in MAX_STRING_SIZE. */
+enum { LONG = 3990, TOO_LONG = 4096 };
 
 struct values {
 	signed char tiny;
@@ -30,11 +33,14 @@ int main(void)
 {
 	struct values values = { -5, -300, -70000, -5000000000, { "one", "two", NULL }, { 1, 2, 3, 255 }, "hello", 0xdeadbeef };
 	char *page = mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	char *heap = malloc(TOO_LONG + 1);
 	long sum = 0;
 
-	if (page == MAP_FAILED || munmap(page + 4096, 4096) != 0)
+	if (heap == NULL || page == MAP_FAILED || munmap(page + 4096, 4096) != 0)
 		return 1;
 	memset(page + 4000, 'y', 96);
+	memset(heap, 'z', TOO_LONG);
+	heap[TOO_LONG] = 0;
 	for (long round = 0; round < 20; round++) {
 		values.tiny += (signed char)round;
 		values.bits = values.bits * 5 + (unsigned)round;
@@ -44,6 +50,9 @@ int main(void)
 		page[4095] = 0;
 		sum += probed_values(round, page + 4000, &values, page + 4095);
 		page[4095] = 'y';
+		/* 3 to 3803 bytes. */
+		sum += probed_values(round, heap + TOO_LONG - 3 - 200 * round, &values, page + 4096 - round % 9);
+		sum += probed_values(round, "", &values, heap + round % 2 * (TOO_LONG - LONG));
 	}
 	return sum == 1 ? 1 : 0;
 }

@@ -38,8 +38,11 @@ __attribute__((noinline, noclone, used)) long probed_recursion(long depth) {
   return below + probed_work(depth, 1);
 }
 
+/* Ends with a jump to another function, which returns in its place. */
+__attribute__((noinline, noclone, used)) long probed_tail(long number) { return probed_work(number, 6); }
+
 static long wrong_calls(long number) {
-  return (probed_work(number, 5) != 3 * number + 5) + (probed_recursion(2) != 12);
+  return (probed_work(number, 5) != 3 * number + 5) + (probed_recursion(2) != 12) + (probed_tail(number) != 3 * number + 6);
 }
 
 static void *work(void *argument) {

@@ -13,39 +13,21 @@
 #include "silent-page.h"
 #include "user-events-abi.h"
 #include <errno.h>
-#include <sched.h>
-#include <signal.h>
-#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 enum { PAGE = 4096, PROCESSES_MAX = 1000, BIT = 31 };
 
-/* Pages of the file, privately mapped. */
 static char *silent_pages(void)
 {
-	char path[] = "/tmp/silent-page-XXXXXX", options[100];
-	int device = open("/dev/fuse", O_RDWR | O_CLOEXEC), point = mkstemp(path);
-	if (device < 0 || point < 0) fail("open");
-	if (unshare(CLONE_NEWNS) || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL)) fail("unshare");
-	snprintf(options, sizeof options, "fd=%d,rootmode=100666,user_id=0,group_id=0,allow_other", device);
-	int mounted = mount("silent", path, "fuse", 0, options);
-	if (mounted) fail("mount");
-	if (fork() == 0) {
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		serve_silent_file(device, 0666, PAGE * PROCESSES_MAX);
-		_exit(0);
-	}
-	close(device);
-	int file = open(path, O_RDWR);
-	struct stat size_is_asked_for;
-	if (file < 0 || fstat(file, &size_is_asked_for)) fail("open the silent file");
+	char path[] = "/tmp/silent-page-XXXXXX";
+	pid_t server;
+	if (mkstemp(path) < 0) fail("mkstemp");
+	char *pages = map_silent_pages(path, ",allow_other", 0666, PAGE * PROCESSES_MAX, &server);
+	if (pages == NULL) fail("map the silent file");
 	umount2(path, MNT_DETACH);
 	unlink(path);
-	char *pages = mmap(NULL, PAGE * PROCESSES_MAX, PROT_READ | PROT_WRITE, MAP_PRIVATE, file, 0);
-	if (pages == MAP_FAILED) fail("mmap");
 	return pages;
 }
 

@@ -79,7 +79,7 @@ export class BreakpointHits {
       // As the caller will see it.
       const returned = registers.clone();
       returned.set('rip', BigInt(returnAddress));
-      returned.set('rsp', stackPointer + BigInt(WORD_BYTES + role.poppedBytes));
+      returned.set('rsp', stackPointer + BigInt(WORD_BYTES + role.site.poppedBytes));
       this.#tellReturn(stop, returned, consumer);
     }
   }

@@ -8,6 +8,7 @@ import type { FetchArgument, FetchSource, RegisterName } from '../definition/fet
 import { memoryOffsets } from '../definition/fetch-argument.ts';
 import type { ValueType } from '../definition/value-type.ts';
 import { typedNumber } from '../record/typed-value.ts';
+import { TEXT_BYTES_MAX } from '../trampoline/slot-layout.ts';
 
 /** A value as its type says: a number, text of one character a byte, or an array's items. Undefined: not readable. */
 export type FetchedValue = bigint | string | undefined | readonly FetchedValue[];
@@ -22,10 +23,11 @@ export interface FetchPort {
   read(address: bigint, size: number): Uint8Array | undefined;
 }
 
-/** Bytes of the longest text, its end mark among them (MAX_STRING_SIZE). */
-const TEXT_BYTES_MAX = 4096;
 const PAGE_BYTES = 4096;
 const WORD_BYTES = 8;
+
+/** The flag that the processor sets for an instruction that is begun again, as the one under a breakpoint is (RF). */
+const RESUME_FLAG = 0x1_0000n;
 
 /** The names of pt_regs and those of user_regs_struct. */
 const REGISTER_NAMES: Readonly<Partial<Record<RegisterName, UserRegisterName>>> = {
@@ -38,7 +40,6 @@ const REGISTER_NAMES: Readonly<Partial<Record<RegisterName, UserRegisterName>>> 
   di: 'rdi',
   orig_ax: 'orig_rax',
   ip: 'rip',
-  flags: 'eflags',
   sp: 'rsp',
 };
 
@@ -60,6 +61,7 @@ function sourceValue(source: FetchSource, port: FetchPort): bigint | undefined {
   const { registers } = port;
   switch (source.kind) {
     case 'register':
+      if (source.register === 'flags') return registers.get('eflags') & ~RESUME_FLAG;
       return registers.get(REGISTER_NAMES[source.register] ?? (source.register as UserRegisterName));
     case 'stack-pointer':
       return registers.get('rsp');
@@ -100,8 +102,9 @@ function pointedText(port: FetchPort, address: bigint): string | undefined {
 
 function loadedItem(port: FetchPort, address: bigint, type: ValueType): FetchedValue {
   if (type.basic.isText) return text(port, address);
+  // Where memory ends within a number, the kernel takes what is there.
   const bytes = port.read(address, type.basic.size);
-  return bytes?.length === type.basic.size ? typedNumber(integer(bytes), type) : undefined;
+  return bytes === undefined || bytes.length === 0 ? undefined : typedNumber(integer(bytes), type);
 }
 
 function integer(bytes: Uint8Array): bigint {
@@ -110,21 +113,21 @@ function integer(bytes: Uint8Array): bigint {
   return value;
 }
 
-/** Up to its end mark, page by page. */
+/** Up to its end mark, page by page; one that is too long counts as not readable, as in the kernel. */
 function text(port: FetchPort, address: bigint): string | undefined {
   const pieces: Buffer[] = [];
   let at = address;
-  for (let left = TEXT_BYTES_MAX - 1; left > 0; ) {
+  for (let left = TEXT_BYTES_MAX; left > 0; ) {
     const size = Math.min(left, PAGE_BYTES - Number(at % BigInt(PAGE_BYTES)));
     const bytes = port.read(at, size);
     if (bytes === undefined) return undefined;
     const piece = Buffer.from(bytes);
     const end = piece.indexOf(0);
     pieces.push(end < 0 ? piece : piece.subarray(0, end));
-    if (end >= 0) break;
+    if (end >= 0) return Buffer.concat(pieces).toString('latin1');
     if (piece.length < size) return undefined;
     left -= size;
     at += BigInt(size);
   }
-  return Buffer.concat(pieces).toString('latin1');
+  return undefined;
 }

@@ -1,6 +1,15 @@
 /** An ELF file as the code analysis looks at it: its memory as it was linked, and its functions in their order. */
 
-import { elfCodeRanges, type ElfFile, type ElfFunction, elfFunctions, SEGMENT_TYPE } from '@usertrace/abi';
+import {
+  type CodeRange,
+  elfCodeRanges,
+  type ElfFile,
+  type ElfFunction,
+  elfFunctions,
+  elfLandingPads,
+  type LandingPads,
+  SEGMENT_TYPE,
+} from '@usertrace/abi';
 import { BranchIndex } from './branch-index.ts';
 import { disassemble } from './instruction.ts';
 import type { CodeImage } from './jump-tables.ts';
@@ -23,6 +32,9 @@ export class FileImage implements CodeImage {
   readonly #entries: ReadonlySet<number>;
   /** One for each executable segment, made when first asked for. */
   #branches: readonly BranchIndex[] | undefined;
+  readonly #ranges: readonly CodeRange[];
+  /** Made when first asked for. */
+  #landingPads: LandingPads | undefined;
 
   /** @param symbols where the functions are listed, if that is another file than the code's (a debug file) */
   constructor(file: ElfFile, symbols: ElfFile = file) {
@@ -31,7 +43,8 @@ export class FileImage implements CodeImage {
       .filter(({ type, flags }) => type === SEGMENT_TYPE.load && (flags & EXECUTABLE) !== 0)
       .map(({ address, fileSize }) => ({ from: Number(address), to: Number(address) + fileSize }));
     const named = mergedFunctions(elfFunctions(symbols)).filter(({ address }) => this.isCode(address));
-    this.functions = withUnnamed(named, file);
+    this.#ranges = elfCodeRanges(file);
+    this.functions = withUnnamed(named, this.#ranges);
     this.#entries = new Set(this.functions.map(({ address }) => address));
   }
 
@@ -64,6 +77,14 @@ export class FileImage implements CodeImage {
     const isOutside = (source: number): boolean =>
       except.every(({ address, size }) => source < address || source >= address + size);
     return sources.some((source) => isOutside(source) && this.#isBranch(source, from, to));
+  }
+
+  hasLandingPad(from: number, to: number): boolean {
+    this.#landingPads ??= elfLandingPads(this.#file, this.#ranges);
+    const { addresses, unknown } = this.#landingPads;
+    const at = lowerBound(addresses, from);
+    if ((addresses[at] ?? to) < to) return true;
+    return unknown.some(({ address, size }) => from < Number(address) + size && to > Number(address));
   }
 
   /** Whether an instruction that branches into a stretch begins at or within some bytes before an address. */
@@ -100,9 +121,9 @@ export class FileImage implements CodeImage {
  * Adds what has no name: stretches of code that exception handling knows of, where no function of a known size is. A
  * file without symbols has little else.
  */
-function withUnnamed(named: readonly ImageFunction[], file: ElfFile): ImageFunction[] {
+function withUnnamed(named: readonly ImageFunction[], ranges: readonly CodeRange[]): ImageFunction[] {
   const byAddress = new Map(named.map((found) => [found.address, found]));
-  for (const range of elfCodeRanges(file)) {
+  for (const range of ranges) {
     const address = Number(range.address);
     const known = byAddress.get(address);
     if (known !== undefined && known.size > 0) continue;
@@ -129,4 +150,15 @@ function mergedFunctions(functions: readonly ElfFunction[]): ImageFunction[] {
       isIndirect: aliases.some(({ kind }) => kind === 'indirect'),
     }))
     .toSorted((one, other) => one.address - other.address);
+}
+
+/** The index of the first number that is not below another, in rising numbers. */
+function lowerBound(numbers: readonly number[], least: number): number {
+  let [low, high] = [0, numbers.length];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if ((numbers[middle] ?? 0) < least) low = middle + 1;
+    else high = middle;
+  }
+  return low;
 }

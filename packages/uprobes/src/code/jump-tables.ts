@@ -1,11 +1,12 @@
 /**
  * Where a function's jump tables lead. Compilers turn `switch` into a jump to an address read from a table; without
- * the table nobody knows which instructions are jumped to. A table is believed only where the code that reads it is
- * one of the forms that compilers write; it is read on as long as its entries lead into code, so that rather too
+ * the table nobody knows which instructions are jumped to. A jump is believed to go to a table's entry only where the code that
+ * computes its target is one of the forms that compilers write (`goto *label` is none); a table is read on as long as its entries lead into code, so that rather too
  * many targets are seen than too few.
  */
 
 import type { CodeInstruction } from './instruction.ts';
+import { isRex, prefixesOf } from './prefixes.ts';
 
 /** The memory of the file that is analysed, as it was linked. */
 export interface CodeImage {
@@ -13,6 +14,8 @@ export interface CodeImage {
   read(address: number, length: number): Uint8Array | undefined;
   /** Whether code stands at an address. */
   isCode(address: number): boolean;
+  /** Whether exceptions may lead to an address from `from` up to `to`. */
+  hasLandingPad(from: number, to: number): boolean;
 }
 
 /** More than compilers write. */
@@ -33,22 +36,80 @@ export function indirectTargets(
   // A jump through a fixed slot is a call of another function that does not come back.
   const tables = jumps.filter(({ memoryTarget }) => memoryTarget === undefined);
   if (tables.length === 0) return [];
-  const targets = instructions.flatMap((instruction) => relativeTable(instruction, image));
-  const absolute = tables.map((jump) => absoluteTable(jump, image));
-  if (absolute.every((found) => found !== undefined)) return [...targets, ...absolute.flat()];
-  const unexplained = absolute.filter((found) => found === undefined).length;
-  return unexplained <= countTableReads(instructions) && targets.length > 0
-    ? [...targets, ...absolute.flatMap((found) => found ?? [])]
-    : undefined;
+  const relative = instructions.map((instruction) => relativeTable(instruction, image));
+  const bases = new Set<number | undefined>(
+    instructions.flatMap(({ bytes }, index) => (relative[index]?.length ? [registerField(bytes)] : [])),
+  );
+  const targets = relative.flat();
+  for (const jump of tables) {
+    const absolute = absoluteTable(jump, image);
+    if (absolute !== undefined) targets.push(...absolute);
+    else if (!bases.has(tableBase(instructions, instructions.indexOf(jump)))) return undefined;
+  }
+  return targets;
 }
 
-/** `movslq (base,index,4),reg`: how entries that are distances from their table are read. */
-function countTableReads(instructions: readonly CodeInstruction[]): number {
-  return instructions.filter(({ bytes }) => {
-    const isMoveSigned = ((bytes[0] ?? 0) & 0xf8) === 0x48 && bytes[1] === 0x63;
-    const hasIndex = ((bytes[2] ?? 0) & 7) === 4 && (bytes[2] ?? 0) >> 6 !== 3;
-    return isMoveSigned && hasIndex && (bytes[3] ?? 0) >> 6 === 2;
-  }).length;
+/** So many instructions before a jump its target is computed. Compilers put others in between. */
+const COMPUTED_WITHIN = 16;
+const NOTHING = new Uint8Array();
+
+/**
+ * The register with the table's address of a jump that goes to an entry of a table of distances:
+ * `movslq (table,index,4),entry; add table,entry; jmp *entry`, or another sum of the two.
+ */
+function tableBase(instructions: readonly CodeInstruction[], jump: number): number | undefined {
+  const target = jumpRegister(instructions[jump]!.bytes);
+  const before = instructions.slice(Math.max(0, jump - COMPUTED_WITHIN), jump);
+  const addition = before.findLastIndex(({ bytes }) => additionOf(bytes)?.sum === target);
+  const terms = additionOf(before[addition]?.bytes ?? NOTHING)?.terms;
+  if (target === undefined || terms === undefined) return undefined;
+  const read = before.slice(0, addition).findLast(({ bytes }) => {
+    const [entry, table] = [registerField(bytes), baseField(bytes)];
+    return isTableRead(bytes) && entry !== table && terms.includes(entry) && terms.includes(table);
+  });
+  return read === undefined ? undefined : baseField(read.bytes);
+}
+
+/** The register of `jmp *register`. */
+function jumpRegister(bytes: Uint8Array): number | undefined {
+  const opcode = prefixesOf(bytes).length;
+  const modrm = bytes[opcode + 1] ?? 0;
+  if (bytes[opcode] !== 0xff || modrm >> 3 !== 0b11_100) return undefined;
+  const rex = opcode > 0 && isRex(bytes[opcode - 1]!) ? bytes[opcode - 1]! : 0;
+  return (modrm & 7) | ((rex & 1) << 3);
+}
+
+/** What is added in 64 bits, and where to: `add term,sum` and `lea (term,term,1),sum`. */
+function additionOf(bytes: Uint8Array): { sum: number; terms: readonly number[] } | undefined {
+  const [rex = 0, opcode, modrm = 0, sib = 0] = bytes;
+  if ((rex & 0xf8) !== 0x48) return undefined;
+  const [register, other] = [registerField(bytes), memoryField(bytes)];
+  if (opcode === 0x01 && modrm >> 6 === 3) return { sum: other, terms: [register, other] };
+  if (opcode === 0x03 && modrm >> 6 === 3) return { sum: register, terms: [register, other] };
+  const isSum = opcode === 0x8d && (modrm & 0xc7) === 4 && sib >> 6 === 0;
+  const index = ((sib >> 3) & 7) | ((rex & 2) << 2);
+  return isSum ? { sum: register, terms: [baseField(bytes), index] } : undefined;
+}
+
+/** `movslq (base,index,4),register`: how entries that are distances from their table are read. */
+function isTableRead(bytes: Uint8Array): boolean {
+  const [rex = 0, opcode, modrm = 0, sib = 0] = bytes;
+  return (rex & 0xf8) === 0x48 && opcode === 0x63 && (modrm & 7) === 4 && modrm >> 6 !== 3 && sib >> 6 === 2;
+}
+
+/** The register that REX.R and ModRM.reg name, of an instruction that begins with REX and has an opcode of one byte. */
+function registerField([rex = 0, , modrm = 0]: Uint8Array): number {
+  return ((modrm >> 3) & 7) | ((rex & 4) << 1);
+}
+
+/** The register that REX.B and ModRM.rm name. */
+function memoryField([rex = 0, , modrm = 0]: Uint8Array): number {
+  return (modrm & 7) | ((rex & 1) << 3);
+}
+
+/** The register that REX.B and SIB.base name. */
+function baseField([rex = 0, , , sib = 0]: Uint8Array): number {
+  return (sib & 7) | ((rex & 1) << 3);
 }
 
 /** What a table of 32-bit distances holds, if the instruction takes an address that is one: `lea table(%rip),reg`. */

@@ -14,6 +14,8 @@ interface Around {
   readonly isBranchedInto?: boolean;
   /** What the table leads to. */
   readonly table?: readonly number[];
+  /** Where exceptions lead to. */
+  readonly landingPads?: readonly number[];
 }
 
 /** Decides for the first byte of a function whose bytes are given in hex, with what follows it. */
@@ -33,6 +35,7 @@ function place(functionHex: string, behindHex = '', around: Around = {}): Placem
       return found?.bytes.subarray(address - found.start, address - found.start + length);
     },
     isCode: (address) => address >= START && address < START + code.length,
+    hasLandingPad: (from, to) => around.landingPads?.some((pad) => pad >= from && pad < to) ?? false,
   };
   return placeProbe({
     address: START,
@@ -90,10 +93,21 @@ describe('placeProbe()', () => {
     expect(place('31 c0 90', '90'.repeat(13))).toMatchObject({ reason: 'too-short' });
   });
 
+  it('displaces nothing behind a jump or a `ret` but what fills up there', () => {
+    // jmp +5, which five bytes of nops follow; or other code, to which nothing is known to lead.
+    expect(place('eb 05 0f 1f 44 00 00 31 c0 c3')).toMatchObject({ kind: 'jump', length: 5 });
+    expect(place('eb 05 cc cc cc cc cc 31 c0 c3')).toMatchObject({ kind: 'jump', length: 5 });
+    expect(place('eb 05 48 89 f8 31 c0 31 c0 c3')).toEqual({ kind: 'breakpoint', reason: 'branch-into' });
+    // It goes on in the middle of them.
+    expect(place('eb 01 90 90 90 31 c0 c3')).toEqual({ kind: 'breakpoint', reason: 'branch-into' });
+  });
+
   it('leaves a breakpoint where another function begins inside, or branches to', () => {
     const hex = '55 48 89 e5 48 83 ec 10 c9 c3';
     expect(place(hex, '', { entries: [START + 1] })).toMatchObject({ reason: 'entry-inside' });
     expect(place(hex, '', { isBranchedInto: true })).toMatchObject({ reason: 'branch-into' });
+    expect(place(hex, '', { landingPads: [START + 4] })).toMatchObject({ reason: 'branch-into' });
+    expect(place(hex, '', { landingPads: [START, START + 8] })).toMatchObject({ kind: 'jump' });
   });
 
   it('follows jump tables of distances that compilers write', () => {
@@ -102,6 +116,22 @@ describe('placeProbe()', () => {
     expect(place(hex, '', { table: [START + 16, START + 18] })).toMatchObject({ kind: 'jump', length: 7 });
     expect(place(hex, '', { table: [START + 16, START + 3] })).toMatchObject({ reason: 'branch-into' });
     expect(place(hex)).toMatchObject({ reason: 'indirect-jump' });
+  });
+
+  it.each([
+    ['lea (%rdx,%rax,1),%rax', '48 8d 15 f9 2f 00 00 48 63 04 ba 48 8d 04 02 ff e0 90 c3', 'jump'],
+    ['a sum in the table’s register', '48 8d 15 f9 2f 00 00 48 63 04 ba 48 01 c2 ff e2 90 c3', 'jump'],
+    ['high registers', '4c 8d 15 f9 2f 00 00 4d 63 0c ba 4d 01 d1 41 ff e1 90 c3', 'jump'],
+    // Another register is added; or the table's entries are addresses of labels, read behind one that is understood.
+    ['a sum with another', '48 8d 15 f9 2f 00 00 48 63 04 ba 48 01 f0 ff e0 90 90 c3', 'breakpoint'],
+    ['a read elsewhere', '48 8d 15 f9 2f 00 00 48 63 0c ba 48 01 d0 ff e0 90 90 c3', 'breakpoint'],
+    [
+      'a computed goto',
+      '48 8d 15 f9 2f 00 00 48 63 04 ba 48 01 d0 ff e0 48 63 04 be ff 24 c1 c3',
+      'breakpoint',
+    ],
+  ])('believes a table only where its entry is what is jumped to: %s', (_, hex, kind) => {
+    expect(place(hex, '', { table: [START + 17] })).toMatchObject({ kind });
   });
 });
 

@@ -52,6 +52,8 @@ export interface PlacementInput {
   readonly image: CodeImage;
   /** The function around the address, if one is known. */
   readonly function: FunctionRange | undefined;
+  /** The last instruction that has to be displaced; if there is none, as many are as the jump covers. */
+  readonly last?: CodeInstruction;
   /** Whether some other function begins at an address. */
   isEntry(address: number): boolean;
   /** Whether anything outside of a function may branch to an address from `from` up to `to`. */
@@ -100,32 +102,32 @@ export function placeInFunction(
   around: FunctionRange,
   analysis: FunctionAnalysis,
 ): Placement {
-  const { address, image } = input;
+  const { address } = input;
   const { instructions, undecodableAt } = analysis.disassembly;
   if (undecodableAt !== undefined) return breakpoint('undecodable');
   const first = instructions.findIndex((instruction) => instruction.address === address);
   if (first < 0) return breakpoint('undecodable');
-  const displaced: CodeInstruction[] = [];
-  let length = 0;
-  for (let index = first; length < JUMP_BYTES && index < instructions.length; index++) {
-    const instruction = instructions[index] as CodeInstruction;
-    displaced.push(instruction);
-    length += instruction.length;
-  }
+  const displaced = displacedFrom(input, instructions.slice(first));
+  const length = displaced.reduce((sum, instruction) => sum + instruction.length, 0);
   const end = address + length;
-  const last = displaced.at(-1);
   if (end > around.address + around.size) return breakpoint('too-short');
   if (length < JUMP_BYTES) {
-    if (last === undefined || !endsFlow(last) || !isPadding(input, end, image))
+    const behind = instructions
+      .slice(first + displaced.length)
+      .filter((each) => each.address < address + JUMP_BYTES);
+    if (!behind.every(isFiller)) return breakpoint('branch-into');
+    const filled = behind.reduce((sum, instruction) => sum + instruction.length, length);
+    const last = displaced.at(-1);
+    if (filled < JUMP_BYTES && (last === undefined || !endsFlow(last) || !isPadding(input, address + filled)))
       return breakpoint('too-short');
   }
   const covered = Array.from({ length: Math.max(length, JUMP_BYTES) - 1 }, (_, index) => address + 1 + index);
   if (covered.some((inside) => input.isEntry(inside))) return breakpoint('entry-inside');
   if (analysis.hasUnknownTargets) return breakpoint('indirect-jump');
   if (covered.some((inside) => analysis.targets.has(inside))) return breakpoint('branch-into');
-  if (input.hasBranchInto(address + 1, address + Math.max(length, JUMP_BYTES), around)) {
+  const [from, to] = [address + 1, address + Math.max(length, JUMP_BYTES)];
+  if (input.image.hasLandingPad(from, to) || input.hasBranchInto(from, to, around))
     return breakpoint('branch-into');
-  }
   if (displaced.slice(0, -1).some(({ flow }) => flow === 'call' || flow === 'indirect-call')) {
     return breakpoint('call-inside');
   }
@@ -135,6 +137,22 @@ export function placeInFunction(
     return breakpoint('unmovable');
   }
   return { kind: 'jump', displaced, length: Math.max(length, JUMP_BYTES) };
+}
+
+/** What the jump displaces, up to where nothing goes on: the code behind is for who jumps there, if only for an exception. */
+function displacedFrom(
+  { address, last }: PlacementInput,
+  instructions: readonly CodeInstruction[],
+): CodeInstruction[] {
+  const wanted =
+    last === undefined ? address + JUMP_BYTES : Math.max(address + JUMP_BYTES, last.address + last.length);
+  const displaced: CodeInstruction[] = [];
+  for (const instruction of instructions) {
+    if (instruction.address >= wanted) break;
+    displaced.push(instruction);
+    if (endsFlow(instruction)) break;
+  }
+  return displaced;
 }
 
 function breakpoint(reason: BreakpointReason): Placement {
@@ -150,19 +168,19 @@ function endsFlow({ flow }: CodeInstruction): boolean {
 const ALIGNMENT = 16;
 
 /** Whether the bytes behind a function up to the next multiple of 16 only fill up, and nothing can run there. */
-function isPadding(input: PlacementInput, end: number, image: CodeImage): boolean {
+function isPadding(input: PlacementInput, end: number): boolean {
   const stop = Math.ceil(end / ALIGNMENT) * ALIGNMENT;
   if (stop < input.address + JUMP_BYTES) return false;
   for (let address = end; address < stop; address++) if (input.isEntry(address)) return false;
-  const filling = image.read(end, stop - end);
+  const filling = input.image.read(end, stop - end);
   if (filling === undefined) return false;
-  if (filling.every((byte) => byte === 0xcc)) return true;
   const { instructions, undecodableAt } = disassemble(filling, end);
-  return undecodableAt === undefined && instructions.every(({ bytes }) => isNop(bytes));
+  return undecodableAt === undefined && instructions.every(isFiller);
 }
 
-/** The fillings of several bytes that assemblers write: `90`, `66 90`, `0f 1f /0`, with prefixes before them. */
-function isNop(bytes: Uint8Array): boolean {
+/** `int3`, or a filling of several bytes that assemblers write: `90`, `66 90`, `0f 1f /0`, with prefixes before them. */
+export function isFiller({ bytes }: CodeInstruction): boolean {
   const opcode = bytes.findIndex((byte) => byte !== 0x66 && byte !== 0x2e);
-  return bytes[opcode] === 0x90 || (bytes[opcode] === 0x0f && bytes[opcode + 1] === 0x1f);
+  const isNop = bytes[opcode] === 0x90 || (bytes[opcode] === 0x0f && bytes[opcode + 1] === 0x1f);
+  return isNop || bytes[0] === 0xcc;
 }

@@ -4,29 +4,25 @@
  */
 
 import type { FileImage, ImageFunction } from './image.ts';
-import type { CodeInstruction } from './instruction.ts';
+import type { CodeInstruction, Flow } from './instruction.ts';
+import { OPERAND_SIZE, prefixesOf } from './prefixes.ts';
 import {
   analyseFunction,
   type FunctionAnalysis,
   type FunctionRange,
+  isFiller,
   JUMP_BYTES,
   placeInFunction,
   type Placement,
 } from './placement.ts';
-
-/** Where a jump may stand instead of a breakpoint: at the `ret`, or before it. */
-export interface ReturnJump {
-  readonly address: number;
-  /** Of what is displaced the `ret` is the last: what stands before it runs first, then the probe. */
-  readonly placement: Placement & { readonly kind: 'jump' };
-}
 
 /** One `ret`. */
 export interface ReturnSite {
   readonly address: number;
   /** Bytes that it takes from the stack besides the return address (`ret N`). */
   readonly poppedBytes: number;
-  readonly jump: ReturnJump | undefined;
+  /** A jump stands at the `ret` or before it. Of what it displaces the `ret` is the last: what is before that runs first, then the probe. */
+  readonly placement: Placement;
 }
 
 /** Why a function's returns are not known from its code. */
@@ -37,10 +33,10 @@ export type UnknownReturns =
   | 'undecodable'
   /** It jumps to addresses that cannot be found out. */
   | 'indirect-jump'
-  /** It ends with a jump to another function, which returns in its place. */
+  /** It jumps to another function, or runs on into the one behind it: that returns in its place. */
   | 'tail-call'
   /** Other code jumps into it, and returns there without having called it. */
-  | 'branch-into';
+  | 'jumped-into';
 
 export type ReturnSites =
   | { readonly kind: 'known'; readonly sites: readonly ReturnSite[] }
@@ -50,6 +46,9 @@ export type ReturnSites =
 const PARTS_MAX = 8;
 /** Instructions before a `ret` that are looked at: of one byte each, as many as a jump displaces. */
 const BEFORE_MAX = JUMP_BYTES - 1;
+
+/** Behind these the next instruction is run. */
+const RUNNING_ON: ReadonlySet<Flow> = new Set(['next', 'branch', 'loop', 'system-call', 'transaction']);
 
 interface Part {
   readonly range: FunctionRange;
@@ -72,7 +71,7 @@ export function returnSites(image: FileImage, address: number): ReturnSites {
   const isJumpedInto = ranges.some((range) =>
     image.hasBranchInto(range.address + (range === ranges[0] ? 1 : 0), range.address + range.size, ...ranges),
   );
-  if (isJumpedInto) return unknown('branch-into');
+  if (isJumpedInto) return unknown('jumped-into');
   return { kind: 'known', sites: parts.flatMap((part) => sitesOf(image, part)) };
 }
 
@@ -92,6 +91,7 @@ function partsOf(image: FileImage, whole: ImageFunction): Part[] | UnknownReturn
     const { instructions, undecodableAt } = analysis.disassembly;
     if (undecodableAt !== undefined) return 'undecodable';
     if (analysis.hasUnknownTargets) return 'indirect-jump';
+    if (runsOn(instructions)) return 'tail-call';
     for (const instruction of instructions) {
       if (instruction.flow === 'interrupt' && isFarReturn(instruction)) return 'undecodable';
       // A jump through a fixed slot: another function.
@@ -107,6 +107,12 @@ function partsOf(image: FileImage, whole: ImageFunction): Part[] | UnknownReturn
     }
   }
   return parts;
+}
+
+/** Whether it goes on behind its last instruction. A call that is the last does not return, or else compilers would not end there. */
+function runsOn(instructions: readonly CodeInstruction[]): boolean {
+  const last = instructions.findLast((instruction) => !isFiller(instruction));
+  return last !== undefined && RUNNING_ON.has(last.flow);
 }
 
 function isIn({ address, size }: FunctionRange, at: number): boolean {
@@ -135,7 +141,7 @@ function sitesOf(image: FileImage, part: Part): ReturnSite[] {
           {
             address: instruction.address,
             poppedBytes: poppedBy(instruction),
-            jump: jumpTo(image, part, index),
+            placement: placeReturn(image, part, index),
           },
         ]
       : [],
@@ -147,26 +153,42 @@ function poppedBy({ bytes, length }: CodeInstruction): number {
   return length >= 3 && bytes[length - 3] === 0xc2 ? Buffer.from(bytes).readUInt16LE(length - 2) : 0;
 }
 
-/** A jump at the `ret` with what fills up behind it, or at the nearest instruction before it from which there is room. */
-function jumpTo(image: FileImage, { range, analysis }: Part, ret: number): ReturnJump | undefined {
-  const { instructions } = analysis.disassembly;
-  for (let first = ret; first >= Math.max(0, ret - BEFORE_MAX); first--) {
-    const address = instructions[first]!.address;
-    const placement = placeInFunction(
-      {
-        address,
-        image,
-        function: range,
-        isEntry: (at) => image.isEntry(at),
-        hasBranchInto: (from, to, except) => image.hasBranchInto(from, to, except),
-      },
-      range,
-      analysis,
-    );
-    if (placement.kind === 'jump')
-      return placement.displaced.at(-1)?.address === instructions[ret]!.address
-        ? { address, placement }
-        : undefined;
-  }
-  return undefined;
+/**
+ * A jump at the `ret` with what fills up behind it, or at the nearest instruction before it from which there is room. Farther away it
+ * would cover more, and be no better.
+ */
+function placeReturn(image: FileImage, part: Part, ret: number): Placement {
+  const { instructions } = part.analysis.disassembly;
+  const last = instructions[ret]!;
+  if (prefixesOf(last.bytes).includes(OPERAND_SIZE)) return { kind: 'breakpoint', reason: 'unmovable' };
+  const atReturn = jumpFrom(image, part, last, last);
+  if (atReturn.kind === 'jump') return atReturn;
+  const end = last.address + last.length;
+  const before = instructions.slice(Math.max(0, ret - BEFORE_MAX), ret);
+  const first = before.findLast(({ address }) => address <= end - JUMP_BYTES);
+  return first === undefined
+    ? { kind: 'breakpoint', reason: 'too-short' }
+    : jumpFrom(image, part, first, last);
+}
+
+function jumpFrom(
+  image: FileImage,
+  { range, analysis }: Part,
+  first: CodeInstruction,
+  last: CodeInstruction,
+): Placement {
+  const { address } = first;
+  const input = {
+    address,
+    image,
+    function: range,
+    last,
+    isEntry: (at: number) => image.isEntry(at),
+    hasBranchInto: (from: number, to: number, except: FunctionRange) => image.hasBranchInto(from, to, except),
+  };
+  const placement = placeInFunction(input, range, analysis);
+  if (placement.kind === 'breakpoint') return placement;
+  // Behind a jump or another `ret` it is reached by who jumps to it.
+  const isLast = placement.displaced.at(-1)?.address === last.address;
+  return isLast ? placement : { kind: 'breakpoint', reason: 'branch-into' };
 }

@@ -6,9 +6,8 @@
  * the reader is given somebody who knows functions.
  */
 
-import { splitWords } from '@usertrace/abi';
+import { type EventFilter, splitWords } from '@usertrace/abi';
 import { ArgumentParser } from './argument-parser.ts';
-import type { HitFilter } from '../filter/hit-filter.ts';
 import type { FetchArgument } from './fetch-argument.ts';
 import { isGoodGroupName, isGoodName, startsLikeName } from './name.ts';
 import { parseUnsigned } from './number.ts';
@@ -49,7 +48,7 @@ export interface ProbeDefinition {
   readonly counterOffset: bigint;
   readonly arguments: readonly FetchArgument[];
   /** Which of its hits are wanted. It is no part of what is parsed: whoever has a filter for the event puts it here. */
-  readonly filter?: HitFilter;
+  readonly filter?: EventFilter;
 }
 
 /** What stands where the probe goes, with the characters at which its parts begin. */

@@ -89,7 +89,7 @@ export class JumpCandidates {
    * Makes the jumps what they should be.
    *
    * @param wanted all that are to be
-   * @param breakpoints of the same memory: a place that becomes a jump loses its own
+   * @param breakpoints of the same memory: what a jump covers loses its own
    * @param isLast whether nothing may be left
    * @throws {ErrnoError} EAGAIN when a thread is where code is to change, if it can be tried again
    */
@@ -109,8 +109,9 @@ export class JumpCandidates {
     this.jumps.disarm(stillness, wanted);
     for (const jump of wanted.values()) {
       if (this.jumps.isArmed(jump.address)) continue;
-      breakpoints.remove(look, jump.address);
-      const forbidden = breakpoints.slotsInto(jump.address, jump.place.code.length);
+      const { start, place } = jump;
+      for (let at = start; at < start + place.code.length; at++) breakpoints.remove(look, at);
+      const forbidden = breakpoints.slotsInto(start, place.code.length);
       const obstacle = this.jumps.arm(stillness, jump, forbidden, this.#parts.gateOpened);
       if (obstacle === undefined) continue;
       waitFor(obstacle !== 'thread-inside');

@@ -6,6 +6,7 @@ import type { Hit } from '../tracer/consumer.ts';
 import type { ProbeDefinition } from '../definition/definition.ts';
 import type { SlotHit } from '../lane/lane.ts';
 import type { HitPlace } from './jump-hits.ts';
+import { SLOT } from '../trampoline/lane-layout.ts';
 import { slotValues } from './slot-values.ts';
 
 export class JumpHit implements Hit {
@@ -15,7 +16,7 @@ export class JumpHit implements Hit {
   readonly tid: number;
   readonly tgid: number;
   readonly address: number;
-  readonly returnAddress: undefined;
+  readonly returnAddress: number | undefined;
   readonly timeNs: bigint;
   #comm: string | undefined;
   #values: readonly FetchedValue[] | undefined;
@@ -26,6 +27,8 @@ export class JumpHit implements Hit {
     this.tid = hit.tid;
     this.tgid = hit.pid;
     this.address = address;
+    this.returnAddress =
+      definition.kind === 'return' ? Number(hit.slot.readBigUInt64LE(SLOT.returnAddress)) : undefined;
     this.timeNs = timeNs;
   }
 

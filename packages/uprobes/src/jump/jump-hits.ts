@@ -12,7 +12,7 @@ import type { SharedLanes } from './shared-lanes.ts';
 export interface HitPlace {
   /** Of the probe's definition (definitionKey()). */
   readonly definition: string;
-  /** Of the instruction. */
+  /** Of the instruction; of the function for a return probe. */
   readonly address: number;
 }
 

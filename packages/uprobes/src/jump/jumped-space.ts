@@ -21,7 +21,9 @@ import type { JumpObstacle, WantedJump } from './wanted-jumps.ts';
 export class JumpedSpace {
   #trampolines = new Trampolines();
   #hasTakenLeftovers = false;
-  /** By the place's address. */
+  /** A thread is in a dead tracer's trampoline, and nobody knows where it will go on. */
+  #isLeftoverInUse = false;
+  /** By the probed instruction's address. */
   readonly #armed = new Map<number, Trampoline>();
 
   /** The same in a fork's child, which has a copy of the memory and shares the lanes. */
@@ -44,14 +46,14 @@ export class JumpedSpace {
     return this.#armed.has(address);
   }
 
-  /** Of the places where jumps are. */
+  /** Of the instructions that jumps probe. */
   get addresses(): Iterable<number> {
     return this.#armed.keys();
   }
 
   /** Whether an address lies in what a jump covers. */
   isIn(address: number): boolean {
-    for (const [place, { code }] of this.#armed)
+    for (const { place, code } of this.#armed.values())
       if (address >= place && address < place + code.length) return true;
     return false;
   }
@@ -78,8 +80,8 @@ export class JumpedSpace {
    * @returns whether it is done; not when a thread is in the way
    */
   takeLeftovers(stillness: SpaceStillness, pid: number, isLastTry: boolean): boolean {
-    const isGone = takeLeftovers(stillness, pid, this.#trampolines.lanes?.identity);
-    this.#hasTakenLeftovers = isGone || isLastTry;
+    this.#isLeftoverInUse = !takeLeftovers(stillness, pid, this.#trampolines.lanes?.identity);
+    this.#hasTakenLeftovers = !this.#isLeftoverInUse || isLastTry;
     return this.#hasTakenLeftovers;
   }
 
@@ -95,10 +97,11 @@ export class JumpedSpace {
   /** Forgets jumps whose memory shows something else by now, or in which something else was written over them. */
   keepValid(look: Examination, mappings: readonly Mapping[]): void {
     for (const [address, trampoline] of this.#armed) {
-      const jump = jumpFrom(address, trampoline.address + RECORD_BYTES);
-      const there = readIfThere(look, BigInt(address), jump.length);
+      const { place } = trampoline;
+      const jump = jumpFrom(place, trampoline.address + RECORD_BYTES);
+      const there = readIfThere(look, BigInt(place), jump.length);
       const isThere = there !== undefined && Buffer.compare(there, jump) === 0;
-      if (!isThere || sourceOf(mappingAt(mappings, address), address) !== trampoline.source)
+      if (!isThere || sourceOf(mappingAt(mappings, place), place) !== trampoline.source)
         this.#armed.delete(address);
     }
   }
@@ -108,7 +111,7 @@ export class JumpedSpace {
     for (const [address, trampoline] of this.#armed) {
       const jump = wanted.get(address);
       if (jump !== undefined && this.#isArmedFor(jump)) continue;
-      look.write(BigInt(address), trampoline.code.subarray(0, jumpFrom(0, 0).length));
+      look.write(BigInt(trampoline.place), trampoline.code.subarray(0, jumpFrom(0, 0).length));
       look.write(BigInt(trampoline.address + IS_ARMED_AT), new Uint8Array(4));
       this.#armed.delete(address);
     }
@@ -129,17 +132,19 @@ export class JumpedSpace {
     gateOpened: (lanes: SharedLanes, gate: string) => void,
   ): JumpObstacle | undefined {
     const { look, positions } = stillness;
-    const { address, place } = jump;
-    const inside = { from: address + 1, to: address + place.code.length };
-    if (positions.areIn([inside, ...forbidden])) return 'thread-inside';
-    const there = readIfThere(look, BigInt(address), place.code.length);
+    const { address, start, place } = jump;
+    const inside = { from: start + 1, to: start + place.code.length };
+    if (this.#isLeftoverInUse) return 'thread-inside';
+    const leading = this.#trampolines.leadingInto(inside);
+    if (positions.areIn([inside, ...leading, ...forbidden])) return 'thread-inside';
+    const there = readIfThere(look, BigInt(start), place.code.length);
     if (there === undefined || Buffer.compare(there, place.code) !== 0) return 'changed-code';
     const trampoline = this.#trampolines.make(stillness, jump);
     if (trampoline === undefined) return 'no-room';
     const { lanes } = this.#trampolines;
     if (lanes !== undefined) for (const gate of trampoline.gates) gateOpened(lanes, gate);
     look.write(BigInt(trampoline.address + IS_ARMED_AT), Uint8Array.of(1, 0, 0, 0));
-    look.write(BigInt(address), jumpFrom(address, trampoline.address + RECORD_BYTES));
+    look.write(BigInt(start), jumpFrom(start, trampoline.address + RECORD_BYTES));
     this.#armed.set(address, trampoline);
     return undefined;
   }

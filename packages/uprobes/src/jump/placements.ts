@@ -1,8 +1,10 @@
 /** Which places of files take a jump, as far as the file tells; an answer stays true for as long as the file's identity does. */
 
 import { addressOf } from '@usertrace/abi';
-import { type BreakpointReason, JUMP_BYTES, placeProbe } from '../code/placement.ts';
+import type { FileImage } from '../code/image.ts';
+import { type BreakpointReason, JUMP_BYTES, type Placement, placeProbe } from '../code/placement.ts';
 import type { ProbeDefinition } from '../definition/definition.ts';
+import type { PlannedSite } from '../return/return-plan.ts';
 import type { AnalysedFiles } from '../target/analysed-files.ts';
 import type { FileSymbols } from '../target/file-symbols.ts';
 
@@ -19,6 +21,8 @@ export type FileObstacle =
 /** What a jump at a place needs to know of the file. */
 export interface JumpPlace {
   readonly kind: 'jump';
+  /** How many bytes before the probed instruction it begins: none, unless that is a `ret`. */
+  readonly bytesBefore: number;
   /** What the jump covers, as the file has it: the displaced instructions, and padding behind a function that is shorter. */
   readonly code: Uint8Array;
   /** Bytes of the displaced instructions. */
@@ -39,39 +43,51 @@ export class Placements {
     this.#files = files;
   }
 
-  /** Where the definition's probe could be put. It takes from microseconds to a second. */
-  of({ path, fileIdentity: identity, offset }: ProbeDefinition): FilePlacement {
-    const key = `${identity}+${offset}`;
+  /**
+   * Where the definition's probe could be put. It takes from microseconds to a second.
+   *
+   * @param site of a return probe, which of the function's `ret`s
+   */
+  of({ path, fileIdentity: identity, offset }: ProbeDefinition, site?: PlannedSite): FilePlacement {
+    const key = site === undefined ? `${identity}+${offset}` : `${identity}+${site.offset} return`;
     const known = this.#placements.get(key);
     if (known !== undefined) return known;
-    const found = this.#analyse(path, identity, offset);
+    const found = this.#analyse(path, identity, site ?? Number(offset));
     if (this.#placements.size >= PLACEMENTS_MAX) this.#placements.clear();
     this.#placements.set(key, found);
     return found;
   }
 
-  #analyse(path: string, identity: string, offset: bigint): FilePlacement {
+  /** @param probed the offset of an instruction in the file, or a `ret` */
+  #analyse(path: string, identity: string, probed: number | PlannedSite): FilePlacement {
     const symbols = this.#files.open(path, identity);
-    const linked = symbols === undefined ? undefined : addressOf(symbols.file, offset);
+    const offset = typeof probed === 'number' ? probed : probed.offset;
+    const linked = symbols === undefined ? undefined : addressOf(symbols.file, BigInt(offset));
     if (symbols === undefined || linked === undefined) return { kind: 'breakpoint', reason: 'no-file' };
     if (isPreemptive(symbols)) return { kind: 'breakpoint', reason: 'preemptive-runtime' };
-    if (Number(offset % BigInt(PAGE_BYTES)) > PAGE_BYTES - JUMP_BYTES)
-      return { kind: 'breakpoint', reason: 'page-boundary' };
     const { image } = symbols;
     const address = Number(linked);
-    const placement = placeProbe({
-      address,
-      image,
-      function: image.functionAt(address),
-      isEntry: (at) => image.isEntry(at),
-      hasBranchInto: (from, to, except) => image.hasBranchInto(from, to, except),
-    });
+    const placement = typeof probed === 'number' ? placementAt(address, image) : probed.placement;
     if (placement.kind === 'breakpoint') return placement;
+    const start = placement.displaced[0]?.address ?? address;
+    const bytesBefore = address - start;
+    if ((offset - bytesBefore) % PAGE_BYTES > PAGE_BYTES - JUMP_BYTES)
+      return { kind: 'breakpoint', reason: 'page-boundary' };
     const displacedBytes = placement.displaced.reduce((sum, { bytes }) => sum + bytes.length, 0);
-    const code = image.read(address, placement.length);
+    const code = image.read(start, placement.length);
     if (code === undefined) return { kind: 'breakpoint', reason: 'unknown-function' };
-    return { kind: 'jump', code: Uint8Array.from(code), displacedBytes };
+    return { kind: 'jump', bytesBefore, code: Uint8Array.from(code), displacedBytes };
   }
+}
+
+function placementAt(address: number, image: FileImage): Placement {
+  return placeProbe({
+    address,
+    image,
+    function: image.functionAt(address),
+    isEntry: (at) => image.isEntry(at),
+    hasBranchInto: (from, to, except) => image.hasBranchInto(from, to, except),
+  });
 }
 
 /** Go marks its programs by a section. */

@@ -1,6 +1,7 @@
 /** Whether a process can have jumps at all: what its processor has, and what the process has asked of the kernel. */
 
 import { readFileSync } from 'node:fs';
+import { AUXILIARY, auxiliaryVector } from '../process/auxiliary-vector.ts';
 
 /** Why none of a process's probes can be a jump. */
 export type ProcessObstacle =
@@ -12,7 +13,6 @@ export type ProcessObstacle =
   | 'processor';
 
 const CPU_FLAGS = ['rdtscp', 'fsgsbase', 'constant_tsc', 'nonstop_tsc'];
-const AT_HWCAP2 = 26n;
 /** The kernel lets programs use rdfsbase (HWCAP2_FSGSBASE). */
 const HWCAP2_FSGSBASE = 2n;
 
@@ -37,10 +37,6 @@ function readCpuFlags(): boolean {
 }
 
 function canReadFsBase(pid: number): boolean {
-  const vector = readFileSync(`/proc/${pid}/auxv`);
-  for (let at = 0; at + 16 <= vector.length; at += 16) {
-    if (vector.readBigUInt64LE(at) === AT_HWCAP2)
-      return (vector.readBigUInt64LE(at + 8) & HWCAP2_FSGSBASE) !== 0n;
-  }
-  return false;
+  const capabilities = auxiliaryVector(pid).get(AUXILIARY.capabilities) ?? 0n;
+  return (capabilities & HWCAP2_FSGSBASE) !== 0n;
 }

@@ -2,13 +2,10 @@
 
 import type { FetchedValue } from '../breakpoint/fetching.ts';
 import type { FetchArgument } from '../definition/fetch-argument.ts';
-import { memoryOffsets } from '../definition/fetch-argument.ts';
+import type { ValueType } from '../definition/value-type.ts';
 import { typedNumber } from '../record/typed-value.ts';
 import { SLOT } from '../trampoline/lane-layout.ts';
-import { slotLayout, TEXT_BYTES_MAX, type ValuePlace } from '../trampoline/trampoline.ts';
-
-/** Bytes of a text's length in a slot. */
-const TEXT_HEADER = 8;
+import { slotLayout, slotText, TEXT_WORD, type ValuePlace } from '../trampoline/slot-layout.ts';
 
 /**
  * @param slot a copy of it
@@ -24,22 +21,17 @@ export function slotValues(fetched: readonly FetchArgument[], slot: Buffer): Fet
 function valueAt({ argument, offset }: ValuePlace, slot: Buffer): FetchedValue {
   const { source, type } = argument;
   if (source.kind === 'text') return source.text;
-  if (source.kind === 'comm' || (memoryOffsets(argument).length > 0 && type.basic.isText))
-    return textAt(slot, offset);
-  if (type.count === undefined) return typedNumber(slot.readBigUInt64LE(offset), type);
-  const { size } = type.basic;
-  return Array.from({ length: type.count }, (_, index) => {
-    const bytes = Buffer.alloc(8);
-    slot.copy(bytes, 0, offset + index * size, offset + (index + 1) * size);
-    return typedNumber(bytes.readBigUInt64LE(0), type);
-  });
+  const { isText, size } = type.basic;
+  const items = Array.from({ length: type.count ?? 1 }, (_, index) =>
+    isText
+      ? slotText(slot, offset + index * TEXT_WORD.size)?.toString('latin1')
+      : numberAt(slot, offset + index * size, type),
+  );
+  return type.count === undefined ? items[0] : items;
 }
 
-/** Up to its end mark. Without one it was cut, or ends where memory does, which the kernel calls a fault. */
-function textAt(slot: Buffer, offset: number): string | undefined {
-  const count = Number(BigInt.asUintN(53, slot.readBigUInt64LE(offset)));
-  const bytes = slot.subarray(offset + TEXT_HEADER, offset + TEXT_HEADER + Math.min(count, TEXT_BYTES_MAX));
-  const end = bytes.indexOf(0);
-  if (end < 0 && bytes.length < TEXT_BYTES_MAX) return undefined;
-  return bytes.subarray(0, end < 0 ? bytes.length : end).toString('latin1');
+function numberAt(slot: Buffer, offset: number, type: ValueType): bigint {
+  const bytes = Buffer.alloc(8);
+  slot.copy(bytes, 0, offset, offset + (type.count === undefined ? 8 : type.basic.size));
+  return typedNumber(bytes.readBigUInt64LE(0), type);
 }

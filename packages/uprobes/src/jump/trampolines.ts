@@ -7,14 +7,18 @@ import { ErrnoError } from '@usertrace/base';
 import { disassemble } from '../code/instruction.ts';
 import { UnmovableInstruction } from '../code/relocation.ts';
 import { filterCondition } from '../filter/filter-condition.ts';
+import { certainMemory } from '../process/certain-memory.ts';
 import { mappingAt, readMappings, sourceOf } from '../process/process-maps.ts';
 import { readIfThere } from '../process/thread-memory.ts';
-import { makeTrampoline, slotLayout } from '../trampoline/trampoline.ts';
+import type { CertainMemory } from '../trampoline/copy-routine.ts';
+import { LONG_TEXTS_SIZE, slotLayout } from '../trampoline/slot-layout.ts';
+import { makeTrampoline, type TrampolineProbe } from '../trampoline/trampoline.ts';
 import { CodeRegion } from './code-region.ts';
 import { unmapLanes, unmapRegion } from './leftovers.ts';
 import { encodeRecord, RECORD_BYTES } from './patch-record.ts';
 import { SharedLanes } from './shared-lanes.ts';
 import type { SpaceStillness } from './stopped-process.ts';
+import type { Span } from './thread-positions.ts';
 import { definitionKey, type WantedJump } from './wanted-jumps.ts';
 
 /** Trampolines that are kept for probes that may come back. */
@@ -30,8 +34,11 @@ export interface Trampoline {
   readonly address: number;
   /** Bytes of record and code. */
   readonly size: number;
+  /** Where its jump begins. */
   readonly place: number;
-  /** What was mapped there: file and offset. */
+  /** Where the program goes on behind it; nowhere after a `ret`. */
+  readonly continueAt: number | undefined;
+  /** What was mapped at its place: file and offset. */
   readonly source: string | undefined;
   /** What the jump covers, without it. */
   readonly code: Uint8Array;
@@ -79,6 +86,13 @@ export class Trampolines {
   /** The one for a jump, if it was made. */
   of(jump: WantedJump): Trampoline | undefined {
     return this.#byKey.get(keyOf(jump));
+  }
+
+  /** Where those are, with or without a jump, from which a thread goes on within a stretch of code. */
+  leadingInto({ from, to }: Span): Span[] {
+    return [...this.#byKey.values()]
+      .filter(({ continueAt }) => continueAt !== undefined && continueAt >= from && continueAt < to)
+      .map(({ address, size }) => ({ from: address, to: address + size }));
   }
 
   /** The one that is what another is in the memory that this was forked from. */
@@ -146,44 +160,67 @@ export class Trampolines {
   }
 
   #makeTrampoline(stillness: SpaceStillness, jump: WantedJump): Trampoline | undefined {
-    const { look, mappings } = stillness;
-    const { address, place } = jump;
+    const { look, tid, mappings } = stillness;
+    const { start, place, site } = jump;
     // Its size depends on nothing that its place does not: a first try tells it.
-    const region = this.#regionNear(stillness, address);
+    const region = this.#regionNear(stillness, start);
     if (region === undefined || this.#lanes === undefined) return undefined;
-    const trial = this.#code(region, jump, region.address);
+    const certain = certainMemory(tid, mappings);
+    const trial = this.#code(region, jump, region.address, certain);
     const size = RECORD_BYTES + trial.length;
     const block = region.allocate(size);
     if (block === undefined) return undefined;
-    const code = this.#code(region, jump, block + RECORD_BYTES);
+    const code = this.#code(region, jump, block + RECORD_BYTES, certain);
     const original = Uint8Array.from(place.code);
-    const bytes = Buffer.concat([encodeRecord({ size, place: address, isArmed: false, original }), code]);
+    const bytes = Buffer.concat([encodeRecord({ size, place: start, isArmed: false, original }), code]);
     look.write(BigInt(block), bytes);
     const written = readIfThere(look, BigInt(block), bytes.length);
     if (written === undefined || Buffer.compare(written, bytes) !== 0) return undefined;
-    const source = sourceOf(mappingAt(mappings, address), address);
-    const gates = gatesOf(jump);
-    return { key: keyOf(jump), address: block, size, place: address, source, code: original, gates, region };
+    return {
+      key: keyOf(jump),
+      address: block,
+      size,
+      place: start,
+      continueAt: site === undefined ? start + place.displacedBytes : undefined,
+      source: sourceOf(mappingAt(mappings, start), start),
+      code: original,
+      gates: gatesOf(jump),
+      region,
+    };
   }
 
-  #code(region: CodeRegion, jump: WantedJump, address: number): Uint8Array {
-    const { place, fileBase } = jump;
-    const displaced = disassemble(place.code.subarray(0, place.displacedBytes), jump.address).instructions;
-    const probes = gatesOf(jump).map((gate, index) => {
+  #code(
+    region: CodeRegion,
+    jump: WantedJump,
+    address: number,
+    certain: readonly CertainMemory[],
+  ): Uint8Array {
+    const { start, place, fileBase, site } = jump;
+    const displaced = disassemble(place.code.subarray(0, place.displacedBytes), start).instructions;
+    const probes = gatesOf(jump).map((gate, index): TrampolineProbe => {
       const { arguments: fetched, filter } = jump.definitions[index] as WantedJump['definitions'][number];
-      const lanes = this.#lanes?.geometryFor(slotLayout(fetched).size);
+      const { size, textCount } = slotLayout(fetched);
+      const lanes = this.#lanes?.geometryFor(size);
+      const longTextLanes = textCount > 0 ? this.#lanes?.geometryFor(LONG_TEXTS_SIZE) : undefined;
       if (lanes === undefined || this.#lanes === undefined) throw new RangeError('Cannot record so much');
       const condition = filter === undefined ? undefined : filterCondition(filter.expression);
-      const gateAddress = region.address + this.#lanes.gateOf(gate);
-      return { arguments: fetched, lanes, gateAddress, ...(condition === undefined ? {} : { condition }) };
+      return {
+        arguments: fetched,
+        lanes,
+        gateAddress: region.address + this.#lanes.gateOf(gate),
+        ...(longTextLanes === undefined || longTextLanes.address === lanes.address ? {} : { longTextLanes }),
+        ...(condition === undefined ? {} : { condition }),
+      };
     });
     return makeTrampoline({
       address,
       probeAddress: jump.address,
       displaced,
-      continueAt: jump.address + place.displacedBytes,
+      continueAt: start + place.displacedBytes,
+      ...(site === undefined ? {} : { returning: site }),
       probes,
       processWords: region.processWords,
+      certainMemory: certain,
       fileBase,
     });
   }
@@ -206,7 +243,10 @@ function keyOf({ address, definitions }: WantedJump): string {
   return [address, ...definitions.map(definitionKey)].join('\n');
 }
 
-/** A gate for each of its probes, of which the place's address is a part: hits tell by it where they were. */
-function gatesOf({ address, definitions }: WantedJump): string[] {
-  return definitions.map((definition) => `${address} ${definitionKey(definition)}`);
+/**
+ * A gate for each of its probes, of which the address is a part that hits tell: the instruction's, or the function's whose return it
+ * is. All `ret`s of a function have the same.
+ */
+function gatesOf({ fileBase, definitions }: WantedJump): string[] {
+  return definitions.map((definition) => `${fileBase + definition.offset} ${definitionKey(definition)}`);
 }

@@ -1,7 +1,9 @@
 /** Which of the places that are probed in an address space are to be jumps, and why the others cannot be. */
 
+import type { UnknownReturns } from '../code/return-sites.ts';
 import type { ProbeDefinition } from '../definition/definition.ts';
-import { canFetch, slotLayout, TRAMPOLINE_ARGUMENTS_MAX } from '../trampoline/trampoline.ts';
+import type { PlannedSite } from '../return/return-plan.ts';
+import { fitsSlot } from '../trampoline/slot-layout.ts';
 import type { JumpPlace, FileObstacle, Placements } from './placements.ts';
 import type { ProcessObstacle } from './process-fitness.ts';
 
@@ -9,9 +11,9 @@ import type { ProcessObstacle } from './process-fitness.ts';
 export type JumpObstacle =
   | FileObstacle
   | ProcessObstacle
-  /** It is where a function returns to, or whose return is followed from here. */
-  | 'return'
-  /** Its values need a breakpoint: arrays of texts, more than a slot holds. */
+  /** The function's return is followed from its entry, because its `ret`s do not tell all. */
+  | UnknownReturns
+  /** Its values are more than a slot holds. */
   | 'arguments'
   /** Another probe, or the loader's breakpoint, is among the instructions that the jump would displace. */
   | 'neighbour'
@@ -24,20 +26,23 @@ export type JumpObstacle =
   /** There is no memory for it near enough, or too many probes. */
   | 'no-room';
 
-/** The largest slot. */
-const SLOT_BYTES_MAX = 4096;
-
 /** A place in the memory of a program, with the definitions that are probed there. */
 export interface PlaceInMemory {
-  /** None where the return of a function is looked at. */
   readonly definitions: readonly ProbeDefinition[];
   /** Where the file's offset 0 is mapped. */
   readonly fileBase: bigint;
+  /** If it is a `ret`, at which its function's returns are probed. */
+  readonly site?: PlannedSite;
+  /** Why it is no jump, whatever its code and its neighbours are. */
+  readonly obstacle?: JumpObstacle;
 }
 
 /** A place that is to be a jump. */
 export interface WantedJump extends PlaceInMemory {
+  /** Of the probed instruction. */
   readonly address: number;
+  /** Where the jump begins. */
+  readonly start: number;
   readonly place: JumpPlace;
 }
 
@@ -73,35 +78,41 @@ export function wantedJumps(
 ): { jumps: Map<number, WantedJump>; obstacles: Map<number, JumpObstacle> } {
   const jumps = new Map<number, WantedJump>();
   const obstacles = new Map<number, JumpObstacle>();
-  for (const [address, { definitions, fileBase }] of places) {
+  const returns: WantedJump[] = [];
+  for (const [address, inMemory] of places) {
+    const { definitions, site } = inMemory;
     const [first] = definitions;
-    if (first === undefined) {
-      obstacles.set(address, 'return');
+    const why = obstacle ?? inMemory.obstacle;
+    const placement = why === undefined && first !== undefined ? placements.of(first, site) : undefined;
+    if (placement?.kind !== 'jump') {
+      obstacles.set(address, why ?? placement?.reason ?? 'no-file');
       continue;
     }
-    const placement = obstacle === undefined ? placements.of(first) : undefined;
-    if (placement?.kind !== 'jump') obstacles.set(address, obstacle ?? placement?.reason ?? 'no-file');
-    else if (!definitions.every(fitsSlot)) obstacles.set(address, 'arguments');
-    else if (hasNeighbour(address, placement.code.length, places, breakpoints))
-      obstacles.set(address, 'neighbour');
-    else jumps.set(address, { address, definitions, fileBase, place: placement });
+    const jump = { ...inMemory, address, start: address - placement.bytesBefore, place: placement };
+    if (!definitions.every(({ arguments: fetched }) => fitsSlot(fetched)))
+      obstacles.set(address, 'arguments');
+    else if (hasNeighbour(jump, places, breakpoints)) obstacles.set(address, 'neighbour');
+    else if (site === undefined) jumps.set(address, jump);
+    else returns.push(jump);
   }
+  // Where two jumps of a short function would overlap, that of its entry stands.
+  const covered = new Set([...jumps.values()].flatMap(coveredBy));
+  for (const jump of returns)
+    if (coveredBy(jump).some((at) => covered.has(at))) obstacles.set(jump.address, 'neighbour');
+    else jumps.set(jump.address, jump);
   return { jumps, obstacles };
 }
 
-function fitsSlot({ arguments: fetched }: ProbeDefinition): boolean {
-  if (fetched.length > TRAMPOLINE_ARGUMENTS_MAX || !fetched.every(canFetch)) return false;
-  return slotLayout(fetched).size <= SLOT_BYTES_MAX;
+/** The addresses that its jump covers. */
+function coveredBy({ start, place }: WantedJump): number[] {
+  return Array.from(place.code, (_, index) => start + index);
 }
 
+/** Whether a probe is there besides its own. */
 function hasNeighbour(
-  address: number,
-  length: number,
+  jump: WantedJump,
   places: ReadonlyMap<number, unknown>,
   breakpoints: ReadonlySet<number>,
 ): boolean {
-  if (breakpoints.has(address)) return true;
-  for (let at = address + 1; at < address + length; at++)
-    if (places.has(at) || breakpoints.has(at)) return true;
-  return false;
+  return coveredBy(jump).some((at) => breakpoints.has(at) || (at !== jump.address && places.has(at)));
 }

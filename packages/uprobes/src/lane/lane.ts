@@ -8,7 +8,7 @@
  * The memory's size must be sealed (F_SEAL_SHRINK): a program that truncates the file would else kill the reader.
  */
 
-import { LANE_HEADER, type LaneSet, SLOT } from '../trampoline/lane-layout.ts';
+import { LANE_HEADER, type LaneSet, SLOT, VOID_PROBE } from '../trampoline/lane-layout.ts';
 
 /** The largest number that a task has (PID_MAX_LIMIT). */
 const TASK_MAX = 2 ** 22;
@@ -150,6 +150,7 @@ export class Lane {
       slot,
     };
     const isWhole = this.#number(start + SLOT.sequence) === number + 1 && isTask(hit.tid) && isTask(hit.pid);
+    if (isWhole && hit.probe === VOID_PROBE) return true;
     if (isWhole && hit.probe !== 0) take(hit);
     else this.#unread += 1;
     return true;

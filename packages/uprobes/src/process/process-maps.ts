@@ -7,6 +7,8 @@ export interface Mapping {
   readonly start: number;
   /** The first address behind it. */
   readonly end: number;
+  readonly isReadable: boolean;
+  readonly isWritable: boolean;
   readonly isExecutable: boolean;
   /** Private and writable: where a program has its variables. */
   readonly isData: boolean;
@@ -18,7 +20,7 @@ export interface Mapping {
   readonly offset: number;
 }
 
-const LINE = /^([0-9a-f]+)-([0-9a-f]+) .(.)(.)(.) ([0-9a-f]+) ([0-9a-f]+):([0-9a-f]+) ([0-9]+) *(.*)$/u;
+const LINE = /^([0-9a-f]+)-([0-9a-f]+) (.)(.)(.)(.) ([0-9a-f]+) ([0-9a-f]+):([0-9a-f]+) ([0-9]+) *(.*)$/u;
 
 /**
  * What tells a file from all others, as maps and stat(2) both say it: device and inode. Where the two disagree (btrfs, some
@@ -40,12 +42,14 @@ export function fileIdentity(path: string): string {
 export function readMappings(pid: number): Mapping[] {
   const mappings: Mapping[] = [];
   for (const line of readFileSync(`/proc/${pid}/maps`, 'latin1').split('\n')) {
-    const [, start, end, write, execute, share, offset, major, minor, inode, path = ''] =
+    const [, start, end, read, write, execute, share, offset, major, minor, inode, path = ''] =
       LINE.exec(line) ?? [];
     if (start === undefined || major === undefined || minor === undefined) continue;
     mappings.push({
       start: Number(`0x${start}`),
       end: Number(`0x${end}`),
+      isReadable: read === 'r',
+      isWritable: write === 'w',
       isExecutable: execute === 'x',
       isData: write === 'w' && share === 'p',
       identity: inode === '0' ? undefined : `${Number(`0x${major}`)}:${Number(`0x${minor}`)}:${inode}`,

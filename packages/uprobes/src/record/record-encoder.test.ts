@@ -5,7 +5,7 @@ import { parseDefinition, type ProbeDefinition } from '../definition/definition.
 import { slotValues } from '../jump/slot-values.ts';
 import { random } from '../definition/damaged-definitions.sim.ts';
 import { SLOT } from '../trampoline/lane-layout.ts';
-import { slotLayout } from '../trampoline/trampoline.ts';
+import { slotLayout, TEXT_WORD } from '../trampoline/slot-layout.ts';
 import { RECORD_SIZE_MAX, RecordEncoder } from './record-encoder.ts';
 
 const SEED = Number(process.env['USERTRACE_SEED'] ?? Date.now() % 2 ** 31);
@@ -82,6 +82,7 @@ describe('RecordEncoder', () => {
       '+0(%si):x64[3]',
       '+0(%si):s16[5]',
       '+0(%si):string',
+      '+0(%si):string[3]',
       '$comm',
       '\\-5:s32',
       '$stack0:u16',
@@ -97,13 +98,15 @@ describe('RecordEncoder', () => {
           const below = random(slotSeed);
           const slot = Buffer.from(Array.from({ length: size + 8 }, () => below(256)));
           slot.writeBigUInt64LE(faults, SLOT.faults);
-          for (const { argument, offset, size: room } of places) {
+          for (const { argument, offset, size: bytes } of places) {
             if (!argument.type.basic.isText) continue;
-            const isName = argument.source.kind === 'comm';
-            // A thread's name has its end mark.
-            if (isName) slot[offset + room - 1] = 0;
-            const counts = isName ? [room - 8] : [0, 1, 5, room - 8, room - 9];
-            slot.writeBigInt64LE(BigInt(counts[below(counts.length)] as number), offset);
+            const words = argument.source.kind === 'comm' ? 1 : bytes / TEXT_WORD.size;
+            for (let word = 0; word < words; word++) {
+              const at = offset + word * TEXT_WORD.size;
+              // What a program writes there may be anything.
+              slot.writeUInt32LE(below(4) === 0 ? below(2 ** 31) : below(size), at + TEXT_WORD.offset);
+              slot.writeInt32LE(below(300) - 20, at + TEXT_WORD.length);
+            }
           }
           const encoder = new RecordEncoder(definition);
           const length = encoder.encodeSlot([0x1000n], slot);

@@ -17,15 +17,14 @@ import type { FetchedValue } from '../breakpoint/fetching.ts';
 import type { ProbeDefinition } from '../definition/definition.ts';
 import { type ArgumentPlace, eventLayout } from '../definition/event-format.ts';
 import { SLOT } from '../trampoline/lane-layout.ts';
-import { slotLayout, type ValuePlace } from '../trampoline/trampoline.ts';
+import { slotLayout, slotText, TEXT_WORD, type ValuePlace } from '../trampoline/slot-layout.ts';
 import { typedNumber } from './typed-value.ts';
 
 /** The longest record: what is left of a page of a provider's lane for one. */
 export const RECORD_SIZE_MAX: number = ENTRY_MAX - LANE_PAGE_RESERVE;
 
-/** Bytes of a text's location, and of a text's length in a slot. */
+/** Bytes of a text's location. */
 const LOCATION_SIZE = 4;
-const SLOT_TEXT_HEADER = 8;
 
 export class RecordEncoder {
   readonly #places: readonly ArgumentPlace[];
@@ -76,7 +75,7 @@ export class RecordEncoder {
       const fault = ((slot[SLOT.faults + (index >> 3)] as number) >> (index & 7)) & 1;
       if (source.kind === 'text') this.#putText(place.offset, Buffer.from(source.text, 'latin1'));
       else if (fault === 1) this.#putFault(place);
-      else if (place.argument.type.basic.isText) this.#putSlotText(place, slot, from);
+      else if (place.argument.type.basic.isText) this.#putSlotTexts(place, slot, from);
       else this.#putSlotNumbers(place, slot, from);
     }
     return this.#end;
@@ -123,16 +122,9 @@ export class RecordEncoder {
     }
   }
 
-  /** The slot has how many bytes were read, or a negative number, and the bytes. */
-  #putSlotText({ offset }: ArgumentPlace, slot: Buffer, from: ValuePlace): void {
-    const room = from.size - SLOT_TEXT_HEADER;
-    const count = Math.min(Number(slot.readBigInt64LE(from.offset)), room);
-    const start = from.offset + SLOT_TEXT_HEADER;
-    const bytes = slot.subarray(start, start + Math.max(count, 0));
-    const end = bytes.indexOf(0);
-    // Memory that ends before the text does; or there was more text than room, and it is cut.
-    if (end < 0 && count < room) this.#putText(offset, undefined);
-    else this.#putText(offset, bytes.subarray(0, end < 0 ? room : end));
+  #putSlotTexts({ offset, size }: ArgumentPlace, slot: Buffer, from: ValuePlace): void {
+    for (let item = 0; item < size / LOCATION_SIZE; item++)
+      this.#putText(offset + item * LOCATION_SIZE, slotText(slot, from.offset + item * TEXT_WORD.size));
   }
 
   #putNumber(offset: number, size: number, value: bigint): void {

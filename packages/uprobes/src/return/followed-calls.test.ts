@@ -12,6 +12,8 @@ const NOT_FILE = 0x50_0000;
 const mapping = (start: number, identity: string | undefined): Mapping => ({
   start,
   end: start + 0x1_0000,
+  isReadable: true,
+  isWritable: false,
   isExecutable: true,
   isData: false,
   identity,

@@ -71,8 +71,13 @@ export const SLOT = {
   cpu: 28,
   /** A bit for each argument that could not be read. */
   faults: 32,
-  values: 40,
+  /** Where the function returned to; of return probes alone. */
+  returnAddress: 40,
+  values: 48,
 } as const;
+
+/** The number of no probe: a slot whose hit is in another. */
+export const VOID_PROBE = 0xffff_ffff;
 
 /** Slots that stay free for writers that looked at a lane's room at the same time. */
 export const LANE_MARGIN = 64;
@@ -100,11 +105,12 @@ export interface LaneSet extends LaneShape {
 /** More CPUs than that share lanes. */
 const LANE_COUNT_SHIFT_MAX = 3;
 
-/** Slots for hits of registers, with a text, and of many texts or arrays. A lane takes 2 MiB at most, of what was ever used. */
+/** Slots for hits of registers, with a text, of many texts or arrays, and of long texts. */
 const SLOT_CLASSES = [
   { slotSizeShift: 7, slotCountShift: 14, laneSizeShift: 22 },
   { slotSizeShift: 9, slotCountShift: 12, laneSizeShift: 22 },
   { slotSizeShift: 12, slotCountShift: 9, laneSizeShift: 22 },
+  { slotSizeShift: 14, slotCountShift: 9, laneSizeShift: 24 },
 ] as const;
 
 /**

@@ -14,7 +14,15 @@ export type MemoryOperand =
   | { readonly at: number };
 
 /** Conditions of jcc. */
-export const CONDITION = { below: 2, aboveOrEqual: 3, equal: 4, notEqual: 5, notNegative: 9 } as const;
+export const CONDITION = {
+  below: 2,
+  aboveOrEqual: 3,
+  equal: 4,
+  notEqual: 5,
+  belowOrEqual: 6,
+  notNegative: 9,
+  lessOrEqual: 14,
+} as const;
 
 export class MachineCode {
   readonly address: number;
