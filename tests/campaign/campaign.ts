@@ -9,7 +9,7 @@ import { mkdirSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { Random } from '../fuzz/random.ts';
 import { compareLines, type LinesFinding } from './lines.ts';
-import { type Place, Places } from './places.ts';
+import { type Place, Places, type ProbeKind } from './places.ts';
 import {
   isRefusedByKernel,
   type Observed,
@@ -65,12 +65,14 @@ export interface Finding {
 /**
  * Probes places of one workload's file.
  *
+ * @param kind of the probes
  * @param count how many places
  * @param folder for the files of the run; what is in it is removed
  * @throws {Error} when the workload itself fails or does not end
  */
 export async function probe(
   original: Workload,
+  kind: ProbeKind,
   count: number,
   seed: number,
   folder: string,
@@ -85,7 +87,7 @@ export async function probe(
     if (alone === undefined || repeated === undefined)
       throw new Error(`Cannot run ${workload.name}: it does not end`);
     const differences = differencesOf('a second run', alone, repeated);
-    const taken = new Places(workload.file, new Random(seed)).take(count * CANDIDATES);
+    const taken = new Places(kind, workload.file, new Random(seed)).take(count * CANDIDATES);
     const candidates = taken.filter(({ isForKernel }) => isForKernel);
     const uncounted = taken.filter(({ isForKernel, expected }) => !isForKernel && expected === 'jump');
     const { hits: counts, harmful } = countedByKernel(workload, alone, candidates, own);
@@ -109,7 +111,7 @@ export async function probe(
       else if (kernel === 0 && (await isRefusedByKernel(workload.file, place))) refusedByKernel++;
       else
         differences.push(
-          `${place.name} at 0x${place.offset.toString(16)} (${ours.kinds.get(index) ?? place.expected}): ` +
+          `${place.name} at 0x${place.offset.toString(16)} (${ours.kinds.get(index)?.join(', ') ?? place.expected}): ` +
             `${seen(ours, index)} hits, the kernel's ${kernel}`,
         );
     }
@@ -127,7 +129,7 @@ export async function probe(
       hits: sumOf(ours.hits) + sumOf(ours.misses),
       misses: sumOf(ours.misses),
       kinds: countsOf(
-        [...places, ...uncounted].map(({ expected }, index) => ours.kinds.get(index) ?? expected),
+        [...places, ...uncounted].flatMap(({ expected }, index) => ours.kinds.get(index) ?? [expected]),
       ),
       refusals: ours.refusals,
       lines,

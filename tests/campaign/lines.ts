@@ -6,11 +6,15 @@
 import { eventPrinter, EntryView, parseEventFormat, probePrinter } from '@usertrace/formats';
 import { type ProbeDefinition, probeFormatText, RecordEncoder } from '@usertrace/uprobes';
 import { KernelUprobes } from '../support/kernel-uprobes.ts';
-import type { Place } from './places.ts';
+import type { Place, ProbeKind } from './places.ts';
 import { definitionOf, runAlone, runTraced } from './run.ts';
 import type { Workload } from './workload.ts';
 
-const WORDS = 'a=%di:b12@0/64 b=%si:b12@0/64 c=%dx:b12@0/64 d=%cx:b12@0/64 s=+0(%di):string';
+const WORDS: Readonly<Record<ProbeKind, string>> = {
+  p: 'a=%di:b12@0/64 b=%si:b12@0/64 c=%dx:b12@0/64 d=%cx:b12@0/64 s=+0(%di):string',
+  // Of a bool that is returned no more than this is meant.
+  r: 'a=$retval:b8@0/64 b=%bx:b12@0/64 c=%bp:b12@0/64 d=%sp:b12@0/64 s=+0($retval):string',
+};
 /**
  * Texts that count. A jump fetches fewer characters than the kernel, which fetches none where it finds no end; and what is not
  * initialised can be a short text by chance.
@@ -78,8 +82,8 @@ function kernelLines(
   timeoutMs: number,
 ): string[][] {
   using kernel = new KernelUprobes(BUFFER_KIB);
-  for (const [index, { offset }] of places.entries())
-    kernel.add(eventOf(index), workload.file, offset, WORDS);
+  for (const [index, { offset, kind }] of places.entries())
+    kernel.add(eventOf(index), workload.file, offset, WORDS[kind], kind);
   kernel.enable(true, true);
   if (runAlone(workload, folder, timeoutMs) === undefined)
     throw new Error(`Cannot wait longer than ${timeoutMs} ms for ${workload.name}`);
@@ -99,11 +103,14 @@ async function ourLines(
   folder: string,
   timeoutMs: number,
 ): Promise<string[][]> {
-  const definitions = places.map((place, index) => definitionOf(workload.file, place, eventOf(index), WORDS));
+  const definitions = places.map((place, index) =>
+    definitionOf(workload.file, place, eventOf(index), WORDS[place.kind]),
+  );
   const printers = definitions.map(printerOf);
   const lines = places.map((): string[] => []);
-  await runTraced(workload, definitions, folder, timeoutMs, (index, { address, values }) => {
-    lines[index]?.push(comparable(printers[index]?.(BigInt(address), values) ?? ''));
+  await runTraced(workload, definitions, folder, timeoutMs, (index, { address, returnAddress, values }) => {
+    const addresses = returnAddress === undefined ? [address] : [address, returnAddress];
+    lines[index]?.push(comparable(printers[index]?.(addresses.map(BigInt), values) ?? ''));
   });
   return lines.map((each) => each.toSorted());
 }
@@ -111,14 +118,14 @@ async function ourLines(
 /** Prints a hit as `usertrace trace` does. */
 function printerOf(
   definition: ProbeDefinition,
-): (address: bigint, values: Parameters<RecordEncoder['encodeValues']>[1]) => string {
+): (addresses: readonly bigint[], values: Parameters<RecordEncoder['encodeValues']>[1]) => string {
   const encoder = new RecordEncoder(definition);
   const format = parseEventFormat(definition.group, probeFormatText(definition, 1));
   if (format === undefined) throw new Error(`Cannot print ${definition.event}`);
   const print = probePrinter(format) ?? eventPrinter(format);
   const view = new EntryView();
-  return (address, values) => {
-    view.set(encoder.bytes.subarray(0, encoder.encodeValues([address], values)));
+  return (addresses, values) => {
+    view.set(encoder.bytes.subarray(0, encoder.encodeValues(addresses, values)));
     return print(view);
   };
 }

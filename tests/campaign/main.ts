@@ -1,9 +1,9 @@
 /**
  * `npm run campaign`: probes on the functions of real programs while they work, against the kernel's own uprobes.
  *
- *   npm run campaign -- [--places N] [--seed N] [--only NAME]
+ *   npm run campaign -- [--returns] [--places N] [--seed N] [--only NAME]
  *
- * N places in all, a share of them in each workload. Exits 1 when a program did something else or a count was wrong, 77 on a machine
+ * N places in all, a share of them in each workload; with --returns, returns of functions. Exits 1 when a program did something else or a count was wrong, 77 on a machine
  * without the kernel's uprobes.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -59,7 +59,12 @@ function withoutAddresses(text: string): string {
 
 async function main(): Promise<number> {
   const { values } = parseArgs({
-    options: { places: { type: 'string' }, seed: { type: 'string' }, only: { type: 'string' } },
+    options: {
+      returns: { type: 'boolean', default: false },
+      places: { type: 'string' },
+      seed: { type: 'string' },
+      only: { type: 'string' },
+    },
   });
   const places = Number(values.places ?? DEFAULT_PLACES);
   const seed = Number(values.seed ?? Math.floor(Math.random() * SEED_LIMIT));
@@ -77,7 +82,8 @@ async function main(): Promise<number> {
     const chosen = workloads(folder).filter(({ name }) => values.only === undefined || name === values.only);
     const findings: Finding[] = [];
     for (const workload of chosen) {
-      const finding = await probe(workload, Math.ceil(places / chosen.length), seed, folder);
+      const share = Math.ceil(places / chosen.length);
+      const finding = await probe(workload, values.returns ? 'r' : 'p', share, seed, folder);
       print(finding);
       findings.push(finding);
     }

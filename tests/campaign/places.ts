@@ -1,7 +1,7 @@
-/** Places to probe in a file: where functions begin, and instructions in them, chosen by a seed. */
+/** Places to probe in a file: where functions begin, instructions in them, and where they return, chosen by a seed. */
 import { existsSync, readFileSync } from 'node:fs';
 import { fileOffsetOf } from '@usertrace/abi';
-import { disassemble, FileSymbols, type ImageFunction, placeProbe } from '@usertrace/uprobes';
+import { disassemble, FileSymbols, type ImageFunction, placeProbe, returnSites } from '@usertrace/uprobes';
 import type { Random } from '../fuzz/random.ts';
 
 /** One of so many places is not where its function begins. */
@@ -11,8 +11,12 @@ const READER = {
   read: (file: string): Uint8Array | undefined => (existsSync(file) ? readFileSync(file) : undefined),
 };
 
+/** What is probed: instructions, or the returns of functions. */
+export type ProbeKind = 'p' | 'r';
+
 /** A place. */
 export interface Place {
+  readonly kind: ProbeKind;
   readonly name: string;
   readonly offset: number;
   /** What the code lets one expect there: `jump`, or why not. */
@@ -26,12 +30,14 @@ const VECTOR_ENCODINGS: ReadonlySet<number> = new Set([0xc4, 0xc5, 0x62]);
 
 /** The functions of a file, in an order that the seed decides. */
 export class Places {
+  readonly #kind: ProbeKind;
   readonly #symbols: FileSymbols;
   readonly #random: Random;
   readonly #functions: ImageFunction[];
 
   /** @throws {Error} if the file has no functions */
-  constructor(file: string, random: Random) {
+  constructor(kind: ProbeKind, file: string, random: Random) {
+    this.#kind = kind;
     const symbols = FileSymbols.open(file, READER);
     if (symbols === undefined) throw new Error(`Cannot read "${file}"`);
     this.#symbols = symbols;
@@ -47,7 +53,7 @@ export class Places {
       const last = this.#functions.pop() as ImageFunction;
       const chosen = this.#functions[index] ?? last;
       if (chosen !== last) this.#functions[index] = last;
-      const place = this.#placeIn(chosen);
+      const place = this.#kind === 'p' ? this.#placeIn(chosen) : this.#returnOf(chosen);
       if (place !== undefined) places.push(place);
     }
     return places;
@@ -74,10 +80,26 @@ export class Places {
     const inside = address === around.address ? '' : `+${address - around.address}`;
     const name = around.names[0] ?? `0x${around.address.toString(16)}`;
     return {
+      kind: 'p',
       name: `${name}${inside}`,
       offset: Number(offset),
       expected: placement.kind === 'jump' ? 'jump' : placement.reason,
       // Linux 6.18 takes their opcodes for those of one byte: it emulates vpbroadcastb (7a) as a branch, and the program goes astray.
+      isForKernel: !VECTOR_ENCODINGS.has(image.read(address, 1)?.[0] ?? 0),
+    };
+  }
+
+  #returnOf({ address, names }: ImageFunction): Place | undefined {
+    const { image, file } = this.#symbols;
+    const offset = fileOffsetOf(file, BigInt(address));
+    if (offset === undefined) return undefined;
+    const found = returnSites(image, address);
+    const isJump = found.kind === 'known' && found.sites.every(({ placement }) => placement.kind === 'jump');
+    return {
+      kind: 'r',
+      name: names[0] ?? `0x${address.toString(16)}`,
+      offset: Number(offset),
+      expected: isJump ? 'jump' : found.kind === 'known' ? 'mixed' : found.reason,
       isForKernel: !VECTOR_ENCODINGS.has(image.read(address, 1)?.[0] ?? 0),
     };
   }

@@ -39,8 +39,8 @@ export interface Observed extends Outcome {
   readonly hits: readonly number[];
   /** Of each place: hits that were lost, and counted. */
   readonly misses: readonly number[];
-  /** What places were seen to be, by their index: `jump`, or why not. */
-  readonly kinds: ReadonlyMap<number, string>;
+  /** What places were seen to be, by their index: `jump`, or why not; of a return as often as its function has `ret`s. */
+  readonly kinds: ReadonlyMap<number, readonly string[]>;
   /** Why probes could not be put in. */
   readonly refusals: readonly string[];
 }
@@ -91,7 +91,7 @@ export function runUnderKernel(
   timeoutMs: number,
 ): (Outcome & { hits: number[] }) | undefined {
   using kernel = new KernelUprobes();
-  for (const { offset } of places) kernel.add('place', workload.file, offset);
+  for (const { offset, kind } of places) kernel.add('place', workload.file, offset, '', kind);
   kernel.enable(true);
   const outcome = runAlone(workload, folder, timeoutMs);
   kernel.enable(false);
@@ -99,12 +99,12 @@ export function runUnderKernel(
 }
 
 /** Whether the kernel refuses a probe at a place; it tells only when the file is mapped. */
-export async function isRefusedByKernel(file: string, { offset }: Place): Promise<boolean> {
+export async function isRefusedByKernel(file: string, { offset, kind }: Place): Promise<boolean> {
   const program = new Child(cProgram('tests/programs/mapped-file.c'), [file]);
   try {
     await program.line(/^mapped$/u);
     using kernel = new KernelUprobes();
-    kernel.add('place', file, offset);
+    kernel.add('place', file, offset, '', kind);
     try {
       kernel.enable(true);
       return false;
@@ -117,8 +117,13 @@ export async function isRefusedByKernel(file: string, { offset }: Place): Promis
 }
 
 /** The definition of a place. */
-export function definitionOf(file: string, { offset }: Place, name: string, words = ''): ProbeDefinition {
-  const text = `p:campaign/${name} ${file}:0x${offset.toString(16)} ${words}`;
+export function definitionOf(
+  file: string,
+  { offset, kind }: Place,
+  name: string,
+  words = '',
+): ProbeDefinition {
+  const text = `${kind}:campaign/${name} ${file}:0x${offset.toString(16)} ${words}`;
   const definition = parseDefinition(text, {
     look: (found) => ({ kind: 'regular', identity: fileIdentity(found) }),
   });
@@ -164,7 +169,7 @@ export async function runTraced(
   const tracer = new ProbeTracer(utrace, (reason) => refusals.push(String(reason)));
   for (const [index, definition] of definitions.entries())
     await tracer.add(definition, (found) => hit(index, found));
-  const kinds = new Map<number, string>();
+  const kinds = new Map<number, readonly string[]>();
   const stdio = ['r', 'w', 'w'].map((flags) => openSync('/dev/null', flags)) as [number, number, number];
   const group = tracer.spawn({ command: launch.command, args: launch.args, env: launch.env, stdio });
   for (const file of stdio) closeSync(file);
@@ -190,10 +195,18 @@ export async function runTraced(
 function noteKinds(
   tracer: ProbeTracer,
   definitions: readonly ProbeDefinition[],
-  kinds: Map<number, string>,
+  kinds: Map<number, readonly string[]>,
 ): void {
-  for (const { definition, kind, reason } of tracer.places())
-    kinds.set(definitions.indexOf(definition), kind === 'jump' ? kind : `${kind}: ${reason}`);
+  const byProcess = new Map<number, Map<number, string[]>>();
+  for (const { pid, definition, kind, reason } of tracer.places()) {
+    const index = definitions.indexOf(definition);
+    const ofProcess = byProcess.get(pid) ?? new Map<number, string[]>();
+    byProcess.set(pid, ofProcess);
+    const verdict = kind === 'jump' ? kind : `${kind}: ${reason}`;
+    ofProcess.set(index, [...(ofProcess.get(index) ?? []), verdict]);
+  }
+  for (const ofProcess of byProcess.values())
+    for (const [index, verdicts] of ofProcess) kinds.set(index, verdicts);
 }
 
 function killIfThere(pid: number): void {

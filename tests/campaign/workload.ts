@@ -2,6 +2,7 @@
  * Real programs doing real work, always the same. A workload's file is what is probed: the program, or a library of it. It is copied,
  * and the copy is run, so that nobody else's hits are counted.
  */
+import { execFileSync } from 'node:child_process';
 import { copyFileSync, existsSync, mkdirSync, realpathSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { cProgram } from '../support/c-programs.ts';
@@ -94,6 +95,46 @@ const OPENSSL_WORK = `
 "$0" version -v
 `;
 
+const PERL_WORK = `
+use strict; my %count; my @words;
+open(my $file, '<', $ARGV[0]) or die; while (<$file>) { chomp; my ($n, $w, $m) = split / /; $count{$w} += $m; push @words, $w if $n % 3 == 0; }
+print join(',', map { "$_=$count{$_}" } (sort { $count{$b} <=> $count{$a} || $a cmp $b } keys %count)[0..9]), "\\n";
+my $text = join ' ', @words; $text =~ s/(\\w)(\\w+?)(\\d)/\\u$2$1$3/g; print length($text), ' ', substr($text, 0, 60), "\\n";
+my @sorted = sort { lc $a cmp lc $b } reverse @words; print "@sorted[0..5]\\n"; printf "%.6f %x %s\\n", atan2(1, 3), 48879, sprintf('%08b', 77);
+my $sum = 0; for my $i (1 .. 3000) { $sum = ($sum * 31 + ord(substr($text, $i % length $text, 1))) % 1000003; } print "$sum\\n";
+my @packed = unpack 'NnC*', pack 'NnC*', 1, 2, 3 .. 9; print "@packed\\n"; eval { die { code => 7 } }; print $@->{code}, "\\n"; print scalar(localtime(0)) =~ /1970/ ? "epoch\\n" : "no\\n";
+`;
+
+const SQL_WORK = `
+CREATE TABLE t (id INTEGER PRIMARY KEY, word TEXT, amount REAL); CREATE INDEX by_word ON t (word);
+WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 800) INSERT INTO t SELECT i, 'w' || (i * 7919 % 101), i / 7.0 FROM n;
+SELECT word, count(*), round(sum(amount), 3) FROM t GROUP BY word ORDER BY 3 DESC LIMIT 5;
+SELECT a.id, b.id FROM t a JOIN t b ON a.word = b.word AND a.id < b.id ORDER BY a.amount * b.amount LIMIT 4;
+UPDATE t SET amount = amount * 2 WHERE word LIKE 'w1%'; DELETE FROM t WHERE id % 5 = 0; SELECT count(*), max(amount), group_concat(id) FROM t WHERE id < 40;
+SELECT upper(hex(word)), printf('%05d', id), date(86400 * id, 'unixepoch') FROM t WHERE id BETWEEN 30 AND 36; PRAGMA integrity_check; VACUUM; SELECT json_extract('{"a":[1,2,3]}', '$.a[2]');
+`;
+
+const GIT_WORK = `
+set -e
+rm -rf "$1.repository"; mkdir "$1.repository"; cd "$1.repository"
+export GIT_AUTHOR_DATE='1000000000 +0000' GIT_COMMITTER_DATE='1000000000 +0000' HOME=/nonexistent GIT_CONFIG_NOSYSTEM=1
+g() { "$0" -c user.name=a -c user.email=b@c -c gc.auto=0 "$@"; }
+g init -q -b main; cp "$1" text; g add text; g commit -q -m one; sed 's/word1/other/' "$1" > text; g commit -q -a -m two
+g log --stat --format=%H; g diff HEAD~1 --stat; g blame -s text | tail -n 3; g cat-file -p HEAD^{tree}; g repack -q -a -d; g fsck --strict 2>&1; g archive HEAD | cksum; g rev-list --objects --all | cksum
+`;
+
+/** A program with something of everything, to be compiled. */
+const C_SOURCE = `
+#include <stddef.h>
+struct node { struct node *next; int key; double weight; union { long l; char c[8]; } u; };
+static const char *const names[] = {"a", "b", "c"};
+int classify(int x) { switch (x) { case 1: return 3; case 2: return 5; case 3: return 8; case 9: return 13; case 12: return 21; default: return x < 0 ? -1 : 0; } }
+double total(const struct node *list, size_t n) { double t = 0; for (size_t i = 0; list && i < n; i++, list = list->next) t += list->weight * (list->key & 7); return t; }
+void sort(int *v, int n) { for (int i = 1; i < n; i++) for (int j = i; j > 0 && v[j - 1] > v[j]; j--) { int s = v[j]; v[j] = v[j - 1]; v[j - 1] = s; } }
+float dot(const float *restrict a, const float *restrict b, int n) { float s = 0; for (int i = 0; i < n; i++) s += a[i] * b[i]; return s; }
+const char *name(unsigned i) { return names[i % 3]; }
+`;
+
 /** Lines of numbers and words, for those that read. */
 const TEXT_LINES = 400;
 
@@ -109,9 +150,12 @@ function textLine(index: number): string {
 export function workloads(folder: string): Workload[] {
   const read = path.join(folder, 'text');
   writeFileSync(read, Array.from({ length: TEXT_LINES }, (_, index) => textLine(index)).join(''));
+  const source = path.join(folder, 'source.c');
+  writeFileSync(source, C_SOURCE);
   const python = ['/usr/bin/python3', '/usr/local/bin/python3'].find((file) => existsSync(file)) ?? '';
   const node = realpathSync(process.execPath);
   const cpp = missing('c++') === undefined ? cProgram('tests/programs/cpp-work.cc', []) : '';
+  const git = ['/bin/sh', '-c', GIT_WORK, '/usr/bin/git', read];
   const openssl = ['/bin/sh', '-c', OPENSSL_WORK, '/usr/bin/openssl', read];
   const [libc, libcrypto, libstdcpp] = ['libc.so.6', 'libcrypto.so.3', 'libstdc++.so.6'];
   const commands: Readonly<Record<string, readonly string[]>> = {
@@ -122,15 +166,45 @@ export function workloads(folder: string): Workload[] {
     sha256sum: ['/usr/bin/sha256sum', read],
     ls: ['/usr/bin/ls', '-laR', '--full-time', '/etc'],
     od: ['/usr/bin/od', '-A', 'x', '-t', 'x1z', read],
+    perl: ['/usr/bin/perl', '-e', PERL_WORK, read],
+    sqlite3: ['/usr/bin/sqlite3', ':memory:', SQL_WORK],
+    tar: [
+      '/usr/bin/tar',
+      '--create',
+      '--sort=name',
+      '--file=-',
+      '--directory=/',
+      'etc/default',
+      'usr/bin/bash',
+    ],
+    gzip: ['/usr/bin/gzip', '-9', '-n', '-c', '/usr/bin/ls'],
+    xz: ['/usr/bin/xz', '-T1', '-c', '/usr/bin/ls'],
+    curl: ['/usr/bin/curl', '-s', '-S', '-D', '-', `file://${read}`],
+    cc1: [compilerProper(), '-quiet', '-O2', source, '-o', '-'],
+    gdb: [
+      '/usr/bin/gdb',
+      '-nx',
+      '-batch',
+      '-ex',
+      'info functions main',
+      '-ex',
+      'disassemble main',
+      '/usr/bin/ls',
+    ],
   };
   const libraries = [
     { name: 'libc of bash', library: libc, command: commands['bash'] },
     { name: 'libc of python3', library: libc, command: commands['python3'] },
     { name: 'libstdc++', library: libstdcpp, command: [cpp] },
     { name: 'libcrypto', library: libcrypto, command: openssl },
+    { name: 'libsqlite3', library: 'libsqlite3.so.0', command: commands['sqlite3'] },
+    { name: 'liblzma', library: 'liblzma.so.5', command: commands['xz'] },
+    { name: 'libcurl', library: 'libcurl.so.4', command: commands['curl'] },
+    { name: 'libz', library: 'libz.so.1', command: git },
   ];
   const all = [
     ...Object.entries(commands).map(([name, command]) => ({ name, file: command[0] ?? '', command })),
+    { name: 'git', file: '/usr/bin/git', command: git },
     ...libraries.map(({ name, library, command = [] }) => ({
       name,
       file: path.join(LIBRARIES, library),
@@ -142,6 +216,13 @@ export function workloads(folder: string): Workload[] {
     .map((workload) => ({ ...workload, env: {} }));
 }
 
+/** What `cc` runs to compile, or nothing. */
+function compilerProper(): string {
+  return missing('cc') === undefined
+    ? execFileSync('cc', ['-print-prog-name=cc1'], { encoding: 'utf8' }).trim()
+    : '';
+}
+
 /** A workload whose file is a copy. */
 export function privately(workload: Workload, folder: string): Workload {
   const { file, command, env } = workload;
@@ -149,6 +230,7 @@ export function privately(workload: Workload, folder: string): Workload {
   // A library is found by its name.
   const copy = path.join(folder, path.basename(file));
   copyFileSync(realpathSync(file), copy);
-  if (command[0] === file) return { ...workload, file: copy, command: [copy, ...command.slice(1)] };
+  if (command.includes(file))
+    return { ...workload, file: copy, command: command.map((word) => (word === file ? copy : word)) };
   return { ...workload, file: copy, env: { ...env, LD_LIBRARY_PATH: folder } };
 }

@@ -1,29 +1,9 @@
 /** Probes in programs of tests/programs, their output, and how their hits read. */
 import { execFileSync } from 'node:child_process';
-import { closeSync, openSync, readFileSync } from 'node:fs';
-import {
-  type FetchArgument,
-  type FetchedValue,
-  fileIdentity,
-  FileSymbols,
-  type Hit,
-  parseDefinition,
-  type ProbeDefinition,
-  ProbeTracer,
-} from '@usertrace/uprobes';
+import { closeSync, openSync } from 'node:fs';
+import { type FetchArgument, type FetchedValue, type Hit, ProbeTracer } from '@usertrace/uprobes';
 import { openUtrace, type Utrace } from '@usertrace/utrace';
 import { expect } from 'vitest';
-
-/** A definition such as `r:g/e PATH:function a=%di`. */
-export function definitionOf(text: string): ProbeDefinition {
-  const reader = { read: (file: string) => readFileSync(file) };
-  const definition = parseDefinition(text, {
-    look: (file) => ({ kind: 'regular', identity: fileIdentity(file) }),
-    functionOffset: (file, name) => FileSymbols.open(file, reader)?.functionOffset(name),
-  });
-  if (definition === undefined) throw new Error('no definition');
-  return definition;
-}
 
 /** Runs work with a tracer, and fails for probes that are refused. */
 export async function withTracer(

@@ -2,36 +2,24 @@
  * What breakpoints must never do to a program: kill it, keep it from its signals, or stay in it. Tracers are killed with SIGKILL
  * here, again and again, and the program runs on; the next one takes away what is left.
  */
-import { closeSync, openSync, readFileSync, readSync } from 'node:fs';
-import { addressOf, ElfFile, fileOffsetOf } from '@usertrace/abi';
+import { readFileSync } from 'node:fs';
+import { ElfFile, fileOffsetOf } from '@usertrace/abi';
 import type { Hit } from '@usertrace/uprobes';
 import { beforeEach, describe, expect, it } from 'vitest';
+import { BREAKPOINT_WORDS } from '../support/breakpoint-words.ts';
+import { killedTracer, untilUntouched } from '../endurance/kills.ts';
+import { type AnsweringProgram, PATIENCE_MS } from '../support/answering-program.ts';
 import { cProgram } from '../support/c-programs.ts';
 import { KernelUprobes } from '../support/kernel-uprobes.ts';
 import { until } from '../support/wait.ts';
-import { definitionOf, withTracer } from './breakpoint-fixture.ts';
+import { definitionOf } from '../support/native-probes.ts';
+import { withTracer } from './breakpoint-fixture.ts';
 import { needs } from './fixture.ts';
-import { Answering, killedTracer, PATIENCE_MS, untilUntouched } from './killed-tracers.ts';
+import { startAnswering } from './killed-tracers.ts';
 
-const SCALE = Number(process.env['USERTRACE_SCALE'] ?? 1);
-const KILLS = 17 * SCALE;
 const TRACER = 'probe-tracer.mjs';
 /** Between a tracer's first sign and its death. */
 const LIFE_MS = 120;
-/** An argument for which a jump has no means. */
-const BY_BREAKPOINT = 't=+0(%sp):string[1]';
-
-/** The bytes of a static program's code, in its file and in its memory. */
-function codeOf(program: string, pid: number): { inFile: Buffer; inMemory: Buffer } {
-  const file = new ElfFile(readFileSync(program));
-  const text = file.section('.text');
-  if (text === undefined) throw new Error('no code');
-  const inMemory = Buffer.alloc(text.size);
-  const descriptor = openSync(`/proc/${pid}/mem`, 'r');
-  readSync(descriptor, inMemory, 0, text.size, Number(addressOf(file, BigInt(text.offset))));
-  closeSync(descriptor);
-  return { inFile: Buffer.from(file.content(text).raw()), inMemory };
-}
 
 /** The program that has something of its own to do with SIGILL. */
 function illegal(): string {
@@ -41,48 +29,19 @@ function illegal(): string {
 describe('breakpoints', () => {
   beforeEach((context) => needs(context, 'root', 'cc'));
 
-  it(
-    'left behind by killed tracers kill nobody, and the next tracer takes them away',
-    async () => {
-      const program = cProgram('tests/programs/probed-loop.c');
-      const target = await Answering.start(program, '4');
-      const least = async (): Promise<number> => Number((await target.ask('least')).split(' ')[1]);
-      const names = ['probed_work', 'probed_recursion'];
-      for (let round = 0; round < KILLS; round++) {
-        const kind = round % 4 === 3 ? 'r' : 'p';
-        // One of three by jump, if it is no return probe.
-        const word = round % 3 === 0 ? 'a=%di' : BY_BREAKPOINT;
-        const definition = `${kind}:g/e ${program}:${names[round % 2]} ${word}`;
-        await killedTracer(
-          TRACER,
-          [target.pid, definition],
-          ((round * 37) % LIFE_MS) + (round % 3 === 0 ? LIFE_MS : 0),
-        );
-        await untilUntouched(target.pid);
-        const calls = await least();
-        await until('every thread runs on', async () => (await least()) > calls + 10, PATIENCE_MS);
-        expect(await target.ask('fork')).toBe('child 0');
-      }
-      await withTracer(async (tracer) => {
-        await tracer.attach(target.pid);
-      });
-      const { inFile, inMemory } = codeOf(program, target.pid);
-      expect(inMemory.equals(inFile)).toBe(true);
-      const [result, status] = await target.end();
-      expect(result).toMatch(/^calls [0-9]+ wrong 0$/u);
-      expect(status).toBe('status 0');
-    },
-    600_000 * SCALE,
-  );
-
   it.each([
     ['default', 'action: default', 'status 132'],
     ['ignore', 'handled 0 0', 'status 132'],
     ['handle', 'handled 1 3', 'handled 2 3'],
   ])('leave SIGILL to a program whose disposition is %s', async (disposition, killed, trapped) => {
     const program = illegal();
-    const target = await Answering.start(program, disposition);
-    await killedTracer(TRACER, [target.pid, `p:g/e ${program}:probed_work ${BY_BREAKPOINT}`], 5, /^ready/u);
+    const target = await startAnswering(program, disposition);
+    await killedTracer(
+      TRACER,
+      [target.pid, `p:g/e ${program}:probed_work ${BREAKPOINT_WORDS}`],
+      5,
+      /^ready/u,
+    );
     await untilUntouched(target.pid);
     expect(await target.ask('call')).toBe('called 0');
     expect(await target.ask('action')).toBe('other');
@@ -94,11 +53,11 @@ describe('breakpoints', () => {
     'give SIGILL back to a program that had it: %s',
     async (disposition) => {
       const program = illegal();
-      const target = await Answering.start(program, disposition);
+      const target = await startAnswering(program, disposition);
       let hits = 0;
       await withTracer(async (tracer) => {
         await tracer.attach(target.pid);
-        await tracer.add(definitionOf(`p:g/e ${program}:probed_work ${BY_BREAKPOINT}`), () => (hits += 1));
+        await tracer.add(definitionOf(`p:g/e ${program}:probed_work ${BREAKPOINT_WORDS}`), () => (hits += 1));
         expect(await target.ask('call')).toBe('called 0');
         if (disposition === 'handle') expect(await target.ask('illegal')).toBe('handled 1 3');
       });
@@ -109,8 +68,8 @@ describe('breakpoints', () => {
 
   it('survive in a program that blocks SIGILL', async () => {
     const program = illegal();
-    const target = await Answering.start(program, 'block');
-    const definition = `p:g/e ${program}:probed_work ${BY_BREAKPOINT}`;
+    const target = await startAnswering(program, 'block');
+    const definition = `p:g/e ${program}:probed_work ${BREAKPOINT_WORDS}`;
     let hits = 0;
     await withTracer(async (tracer) => {
       await tracer.attach(target.pid);
@@ -130,7 +89,7 @@ describe('breakpoints', () => {
   it('come to code that a program maps itself', async () => {
     const program = illegal();
     const library = cProgram('tests/programs/probed-library.c', ['-shared', '-fPIC']);
-    const target = await Answering.start(program, 'default');
+    const target = await startAnswering(program, 'default');
     const values: unknown[] = [];
     await withTracer(async (tracer) => {
       await tracer.attach(target.pid);
@@ -148,7 +107,7 @@ describe('breakpoints', () => {
 });
 
 /** A definition with the program's counter. */
-function place(target: Answering): { counted: string; counter: bigint } {
+function place(target: AnsweringProgram): { counted: string; counter: bigint } {
   const program = illegal();
   const file = new ElfFile(readFileSync(program));
   const counter = fileOffsetOf(file, BigInt(target.words)) ?? 0n;
@@ -160,7 +119,7 @@ describe('counters of static probes', () => {
   beforeEach((context) => needs(context, 'root', 'cc'));
 
   it('are raised once for each probe, in children too, and lowered again', async () => {
-    const target = await Answering.start(illegal(), 'default');
+    const target = await startAnswering(illegal(), 'default');
     const { counted } = place(target);
     const other = counted.replace('g/e', 'g/other');
     expect(await target.ask('counter')).toBe('counter 0');
@@ -182,7 +141,7 @@ describe('counters of static probes', () => {
   });
 
   it('that a killed tracer raised are lowered by the next one', async () => {
-    const target = await Answering.start(illegal(), 'default');
+    const target = await startAnswering(illegal(), 'default');
     const { counted } = place(target);
     await killedTracer(TRACER, [target.pid, counted], 0, /^ready/u);
     await untilUntouched(target.pid);
@@ -198,7 +157,7 @@ describe('counters of static probes', () => {
   });
 
   it.skipIf(!KernelUprobes.areThere())("count beside the kernel's own", async () => {
-    const target = await Answering.start(illegal(), 'default');
+    const target = await startAnswering(illegal(), 'default');
     const { counted, counter } = place(target);
     using kernel = new KernelUprobes();
     const { offset } = definitionOf(counted);

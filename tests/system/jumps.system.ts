@@ -2,27 +2,20 @@
  * Probes by jump in programs that run: their hits and values are right, the programs do what they do unprobed, and nothing that
  * happens to tracer, thread or process harms them.
  */
-import { readFileSync } from 'node:fs';
-import { addressOf, ElfFile } from '@usertrace/abi';
 import type { Hit, ProbeTracer } from '@usertrace/uprobes';
 import type { Utrace } from '@usertrace/utrace';
 import { describe, expect, it } from 'vitest';
+import type { AnsweringProgram } from '../support/answering-program.ts';
 import { cProgram } from '../support/c-programs.ts';
 import { missing } from '../support/requirements.ts';
 import { until } from '../support/wait.ts';
 import { inRepository } from '../support/repository.ts';
-import { definitionOf, unprobed, withTracer } from './breakpoint-fixture.ts';
+import { definitionOf, isCodeUnchanged } from '../support/native-probes.ts';
+import { unprobed, withTracer } from './breakpoint-fixture.ts';
 import { finishAsOrdinaryUser, needs } from './fixture.ts';
-import { Answering, killedTracer, PATIENCE_MS, untilUntouched } from './killed-tracers.ts';
-import { readMemory } from './process-memory.ts';
+import { startAnswering } from './killed-tracers.ts';
 
 const SCALE = Number(process.env['USERTRACE_SCALE'] ?? 1);
-const TRACER = 'probe-tracer.mjs';
-const KILLS = 30 * SCALE;
-const CHANGES = 100 * SCALE;
-/** Between a tracer's first sign and its death. */
-const LIFE_MS = 150;
-const LANES = 'memfd:usertrace-probes';
 
 const lacking = missing('root', 'cc');
 
@@ -30,19 +23,10 @@ function expectJump(tracer: ProbeTracer): void {
   expect(tracer.places()).toMatchObject([{ kind: 'jump', reason: undefined }]);
 }
 
-/** Whether the code of a static program in memory is that of its file. */
-function isUnchanged(program: string, pid: number): boolean {
-  const file = new ElfFile(readFileSync(program));
-  const text = file.section('.text');
-  if (text === undefined) throw new Error('no code');
-  const inMemory = readMemory(pid, Number(addressOf(file, BigInt(text.offset))), text.size);
-  return inMemory.equals(Buffer.from(file.content(text).raw()));
-}
-
 describe.skipIf(lacking !== undefined)('probes by jump', () => {
   it('tell each call with its values, thread and process, in threads, a child and after an exec', async () => {
     const program = cProgram('tests/programs/values.c');
-    const target = await Answering.start(program);
+    const target = await startAnswering(program);
     const definition = definitionOf(
       `p:g/e ${program}:probed_values a=%di b=%si:s16 c=%si:u8 f=%si:b4@2/16 s=+0(%dx):string t=+0(%dx):x8[3] ` +
         `p=+8(+0(%cx)):u32 w=\\7:u32 n=$comm st=$stack0 bad=+0(%r8):u64 text=\\"it"`,
@@ -85,46 +69,13 @@ describe.skipIf(lacking !== undefined)('probes by jump', () => {
       const times = own.map(({ timeNs }) => timeNs);
       expect(times).toEqual(times.toSorted((one, other) => Number(one - other)));
     }
-    expect(isUnchanged(program, target.pid)).toBe(true);
+    expect(isCodeUnchanged(program, target.pid)).toBe(true);
     expect(await target.end()).toEqual(['status 0']);
   });
 
-  it(
-    'come and go while threads call the function',
-    async () => {
-      const program = cProgram('tests/programs/probed-loop.c');
-      const target = await Answering.start(program, '8');
-      const definition = definitionOf(`p:g/e ${program}:probed_work a=%di`);
-      let hits = 0;
-      let late = 0;
-      await withTracer(async (tracer) => {
-        await tracer.attach(target.pid);
-        for (let round = 0; round < CHANGES; round++) {
-          let isThere = true;
-          const remove = await tracer.add(definition, () => {
-            if (isThere) hits += 1;
-            else late += 1;
-          });
-          expect(tracer.places().map(({ kind }) => kind)).toEqual([
-            expect.stringMatching(/jump|breakpoint/u),
-          ]);
-          await remove();
-          isThere = false;
-        }
-      });
-      expect(hits).toBeGreaterThan(CHANGES);
-      expect(late).toBe(0);
-      expect(isUnchanged(program, target.pid)).toBe(true);
-      const [result, status] = await target.end();
-      expect(result).toMatch(/^calls [0-9]+ wrong 0$/u);
-      expect(status).toBe('status 0');
-    },
-    300_000 * SCALE,
-  );
-
   it('of several definitions at a place are one jump, and each gets its values', async () => {
     const program = cProgram('tests/programs/values.c');
-    const target = await Answering.start(program);
+    const target = await startAnswering(program);
     const values = new Map<string, unknown[]>();
     const add = (tracer: ProbeTracer, words: string): Promise<() => Promise<void>> => {
       const own: unknown[] = [];
@@ -156,7 +107,7 @@ describe.skipIf(lacking !== undefined)('probes by jump', () => {
 
   it('are breakpoints while another probe is among what a jump would displace', async () => {
     const program = cProgram('tests/programs/values.c');
-    const target = await Answering.start(program);
+    const target = await startAnswering(program);
     const { offset } = definitionOf(`p:g/e ${program}:probed_values`);
     const counts = [0, 0];
     await withTracer(async (tracer) => {
@@ -181,7 +132,7 @@ describe.skipIf(lacking !== undefined)('probes by jump', () => {
     'go on under signals whose handlers leave the trampoline by longjmp',
     async () => {
       const program = cProgram('tests/programs/signal-storm.c');
-      const target = await Answering.start(program, '4', String(100_000 * SCALE), '300');
+      const target = await startAnswering(program, '4', String(100_000 * SCALE), '300');
       const definition = definitionOf(`p:g/e ${program}:probed_work a=%di:s64 n=$comm`);
       let last = 0;
       await withTracer(async (tracer, utrace) => {
@@ -199,7 +150,7 @@ describe.skipIf(lacking !== undefined)('probes by jump', () => {
 
   it('record nothing while nobody listens', async () => {
     const program = cProgram('tests/programs/values.c');
-    const target = await Answering.start(program);
+    const target = await startAnswering(program);
     const definition = definitionOf(`p:g/e ${program}:probed_values a=%di`);
     const values: unknown[] = [];
     await withTracer(async (tracer) => {
@@ -225,36 +176,9 @@ describe.skipIf(lacking !== undefined)('probes by jump', () => {
     expect(stderr).toBe(unprobed([program, '4', '150']));
     expect(status).toBe(0);
   });
-
-  it(
-    'left behind by killed tracers harm nobody, and the next tracer takes them away',
-    async () => {
-      const program = cProgram('tests/programs/probed-loop.c');
-      const target = await Answering.start(program, '4');
-      const least = async (): Promise<number> => Number((await target.ask('least')).split(' ')[1]);
-      const names = ['probed_work', 'probed_recursion'];
-      for (let round = 0; round < KILLS; round++) {
-        const definition = `p:g/e ${program}:${names[round % 2]} a=%di s=+0(%sp):x8[4]`;
-        await killedTracer(TRACER, [target.pid, definition], Math.random() * LIFE_MS, /^begin/u);
-        await untilUntouched(target.pid);
-        const calls = await least();
-        await until('every thread runs on', async () => (await least()) > calls + 10, PATIENCE_MS);
-        expect(await target.ask('fork')).toBe('child 0');
-      }
-      await withTracer(async (tracer) => {
-        await tracer.attach(target.pid);
-      });
-      expect(isUnchanged(program, target.pid)).toBe(true);
-      expect(readFileSync(`/proc/${target.pid}/maps`, 'latin1')).not.toContain(LANES);
-      const [result, status] = await target.end();
-      expect(result).toMatch(/^calls [0-9]+ wrong 0$/u);
-      expect(status).toBe('status 0');
-    },
-    600_000 * SCALE,
-  );
 });
 
-async function untilEnded(utrace: Utrace, target: Answering): Promise<void> {
+async function untilEnded(utrace: Utrace, target: AnsweringProgram): Promise<void> {
   await until(
     `process ${target.pid} has ended`,
     () => utrace.task(target.pid) === undefined,

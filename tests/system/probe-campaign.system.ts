@@ -19,18 +19,18 @@ describe('probes on the functions of real programs', () => {
   const folder = mkdtempSync(path.join(tmpdir(), 'usertrace-campaign-'));
   afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-  it.for(NAMES)(
-    'do not change what it does, and are hit as often as the kernel says: %s',
+  it.for(NAMES.flatMap((name) => (['p', 'r'] as const).map((kind) => ({ name, kind }))))(
+    'do not change what it does, and are hit as often as the kernel says: $kind of $name',
     // Some seconds each, on a machine with nothing else to do.
     { timeout: 4 * CAMPAIGN_TIMEOUT_MS },
-    async (name, context) => {
+    async ({ name, kind }, context) => {
       needs(context, 'root', 'cc', 'kernel-uprobes');
       const workload = workloads(folder).find((each) => each.name === name);
       if (workload === undefined) {
         context.skip(`needs what "${name}" runs`);
         return;
       }
-      const finding = await probe(workload, PLACES, SEED, folder);
+      const finding = await probe(workload, kind, PLACES, SEED, folder);
       expect(finding.differences).toEqual([]);
       expect(finding.executed).toBeGreaterThan(0);
     },

@@ -9,6 +9,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { fileIdentity, FileSymbols, parseDefinition, ProbeTracer } from '@usertrace/uprobes';
 import { openUtrace } from '@usertrace/utrace';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { BREAKPOINT_WORDS } from '../support/breakpoint-words.ts';
 import { cProgram } from '../support/c-programs.ts';
 import { finish } from '../support/child.ts';
 import { KernelUprobes } from '../support/kernel-uprobes.ts';
@@ -55,11 +56,10 @@ const ENTRY_WORDS = [
   'wrong=+0(%cx):u8[4] number=%di:s32',
   'a=%di:s32 b=%di:s32 c=%di:s32 d=%di:s32 e=%di:s32 f=%di:s32 g=%di:s32 h=%di:s32 i=%di:s32 j=%di:s32 k=%di:s32 l=%di:s32',
   'text=+0(%si):string inner=+44(%dx):string one=+0(+16(%dx)):string number=%di:s64 bits=+60(%dx):b4@8/32 name=$comm',
+  'texts=+16(%dx):string[3]',
+  'number=%di:s64 pair=+24(%dx):ustring[2]',
 ];
 const RETURN_WORDS = ['', 'value=$retval', 'value=$retval:s32 name=$comm', 'low=$retval:b4@1/8 fixed=\\3:u8'];
-
-/** All together are breakpoints, since they are at one place and this one cannot be fetched by a jump. */
-const BREAKPOINT_WORDS = 'texts=+16(%dx):string[3]';
 
 function definitions(entryWords: readonly string[]): Definition[] {
   return [
@@ -72,6 +72,7 @@ function definitions(entryWords: readonly string[]): Definition[] {
 
 describe.each([
   { by: 'jump', all: definitions(ENTRY_WORDS) },
+  // All together, since they are at one place.
   { by: 'breakpoint', all: definitions([...ENTRY_WORDS, BREAKPOINT_WORDS]) },
 ])('lines of probes by $by', ({ by, all }) => {
   let world: TracepointWorld | undefined;

@@ -17,16 +17,15 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
+import { EventFilter, type FilteredRecord } from '@usertrace/abi';
 import { eventMatcher } from '@usertrace/base';
 import { nodeFiles, RecordingFile, reportJson, TraceDatFile } from '@usertrace/formats';
 import { ProbeProviders, Recording, recordingFiles } from '@usertrace/recording';
 import {
   definitionLine,
-  HitFilter,
   fileIdentity,
   FileSymbols,
   filterFields,
-  type FilteredHit,
   parseDefinition,
   type ProbeDefinition,
   probeFormatText,
@@ -35,6 +34,7 @@ import {
 } from '@usertrace/uprobes';
 import { openUtrace } from '@usertrace/utrace';
 import { afterAll, describe, expect, it } from 'vitest';
+import { BREAKPOINT_WORDS } from '../support/breakpoint-words.ts';
 import { cProgram } from '../support/c-programs.ts';
 import { needs } from './fixture.ts';
 
@@ -49,9 +49,8 @@ const WORDS = [
 
 const FILTERED_WORDS =
   'number=%di:s64 low=%di:u8 signed=%di:s16 text=+0(%si):string tiny=+0(%dx):s8 field=+60(%dx):b4@8/32 bytes=+40(%dx):u8[4] many=+44(%dx):u8[16]';
-/** Texts of an array, which are no jump's. */
-const BREAKPOINT_WORDS = 'number=%di:s64 first=+16(%dx):string[3]';
-const BREAKPOINT_FILTERS = ['first == "one"', 'first ~ "t*"', '!(number & 1) && first != "x"'];
+const TEXTS_WORDS = 'number=%di:s64 first=+16(%dx):string[3]';
+const TEXTS_FILTERS = ['first == "one"', 'first ~ "t*"', '!(number & 1) && first != "x"'];
 const FILTERS = [
   'number == 3',
   'number < 0',
@@ -75,6 +74,10 @@ const FILTERS = [
   'text == "text"',
   'text == ""',
   'text != "text"',
+  'text ~ "!t*"',
+  'text ~ "*t"',
+  'text ~ "*e*"',
+  'text ~ "t?x[s-u]"',
   'text ~ "t*"',
   'text ~ "*x*"',
   'text ~ "t?xt"',
@@ -107,22 +110,23 @@ describe('records of probes', () => {
     const ours = await ourRecording(definition);
     const kernels = await kernelRecording(definition);
     const [fields, text] = [fieldsOf(ours), linesOf(ours)];
-    expect(fields).toHaveLength(80);
+    expect(fields).toHaveLength(120);
     expect(fields).toEqual(fieldsOf(kernels));
     expect(text).toEqual(linesOf(kernels));
   });
 
   it.for([
     { kind: 'jump' as const, words: FILTERED_WORDS, filters: FILTERS },
-    { kind: 'breakpoint' as const, words: BREAKPOINT_WORDS, filters: BREAKPOINT_FILTERS },
+    { kind: 'jump' as const, words: TEXTS_WORDS, filters: TEXTS_FILTERS },
+    { kind: 'breakpoint' as const, words: `${TEXTS_WORDS} ${BREAKPOINT_WORDS}`, filters: TEXTS_FILTERS },
   ])(
-    'pass the filters that they pass in the kernel, by $kind',
+    'pass the filters that they pass in the kernel, by $kind: $words',
     { timeout: 120_000 },
     async ({ kind, words, filters }, context) => {
       needs(context, 'root', 'cc', 'kernel-uprobes');
       const definition = definitionOf(cProgram('tests/programs/probe-values.c'), words);
       for (const text of filters) {
-        const filter = HitFilter.parse(text, filterFields(definition));
+        const filter = EventFilter.parse(text, filterFields(definition), 1);
         if (filter === undefined) throw new Error(text);
         const hits = await ourHits({ ...definition, filter }, kind);
         const ours = hits.filter((hit) => filter.matches(hit)).map(numberOf);
@@ -146,7 +150,7 @@ function definitionOf(program: string, words: string): ProbeDefinition {
   return definition;
 }
 
-interface RecordedHit extends FilteredHit {
+interface RecordedHit extends FilteredRecord {
   readonly length: number;
   readonly tgid: number;
   readonly timeNs: bigint;

@@ -231,7 +231,7 @@ describe('as root', () => {
     const target = await of.startTarget();
     const first = await recordTarget(of, target, '-e', work(of), '-o', '1.dat');
     const second = await of.run('record', '-e', work(of), '-o', '2.dat', '-d', '1s');
-    expect(second.status).toBe(2);
+    expect(second.status).toBe(1);
     expect(second.stderr).toMatch(/There is already the exact same probe event/);
     await calls(target, 5);
     await stop(first);
@@ -421,6 +421,6 @@ describe('as root', () => {
     await of.untilInForce('work', target.pid);
     await calls(target, 40);
     const report = JSON.parse(await top.line(/^\{/)) as { events: { event: string; count: number }[] };
-    expect(report.events).toMatchObject([{ pid: target.pid, count: 40 }]);
+    expect(report.events).toMatchObject([{ pid: target.pid, event: 'app:work', count: 40 }]);
   });
 });

@@ -210,6 +210,44 @@ describe('readers of the trace', () => {
     expect(stdout).toMatch(/example_count:\s+count=2/);
     expect(stdout).toMatch(/example_message:\s+count=2 text=message number 2/);
   });
+
+  test('trace-cmd and the shell set filters, which keep what they say', async (context) => {
+    needs(context, ...SERVER_NEEDS, 'trace-cmd');
+    const server = await serverWithExample();
+    const { stdout, stderr, status } = await shell(
+      server,
+      `unshare --mount --propagation private sh -ec '
+         cd $(mktemp -d)
+         mount --bind $ROOT /sys/kernel/tracing
+         echo 1 > ftrace_enabled
+         mount --bind ftrace_enabled /proc/sys/kernel/ftrace_enabled
+         trace-cmd record -q -e user_events:example_count -f "count > 3 && comm ~ \\"abi*\\"" \\
+           -e user_events:example_message -f "text == \\"message number 1\\"" \\
+           sh -c "${cProgram('tests/programs/abi-example.c')} 6 > /dev/null; sleep 1"
+         trace-cmd report | grep -o "example_.*"
+         trace-cmd start -e user_events:example_count -f "count & 1" > /dev/null
+         cat $ROOT/events/user_events/example_count/filter
+         trace-cmd reset > /dev/null
+         cat $ROOT/events/user_events/example_count/filter'`,
+      40_000,
+    );
+    expect({ status, stdout, stderr }).toMatchObject({ status: 0 });
+    expect(stdout.replaceAll(/ +/g, ' ')).toBe(
+      'example_message: count=1 text=message number 1\nexample_count: count=4\nexample_count: count=5\n' +
+        '(count & 1)\nnone\n',
+    );
+    // What a shell sees of a wrong one.
+    const refused = await shell(
+      server,
+      `cd $ROOT; echo "nosuch > 1" > events/user_events/example_count/filter; echo $?
+       cat events/user_events/example_count/filter; sed "s/^[^]]*] //" error_log | tail -n 3`,
+    );
+    const caret = `nosuch > 1\n       ^\n`;
+    expect(refused.stdout).toBe(
+      `1\n${caret}parse_error: Field not found\n\nevent filter parse error: error: Field not found\n` +
+        `  Command: ${caret.replace('\n', `\n${' '.repeat(11)}`)}`,
+    );
+  });
 });
 
 describe('registration through the file system', () => {

@@ -1,10 +1,12 @@
 /** Targets for engines, and what /proc says of them. */
-import { readdirSync, readFileSync } from 'node:fs';
 import { openUtrace, type Utrace, type UtraceOptions } from '@usertrace/utrace';
 import { onTestFinished } from 'vitest';
 import { cProgram } from '../support/c-programs.ts';
 import { Child, finish } from '../support/child.ts';
+import { disturbedThreads } from '../support/process-state.ts';
 import { until } from '../support/wait.ts';
+
+export { disturbedThreads, stateOf, statusField } from '../support/process-state.ts';
 
 /** The C program that engines are tried on. */
 export function targetProgram(): string {
@@ -57,34 +59,6 @@ export function tracer(options?: UtraceOptions): Utrace {
   const utrace = openUtrace(options);
   onTestFinished(() => utrace.close());
   return utrace;
-}
-
-/** A field of /proc/TID/status. */
-export function statusField(tid: number, name: string): string | undefined {
-  try {
-    return new RegExp(`^${name}:\\s*(.*)$`, 'm').exec(readFileSync(`/proc/${tid}/status`, 'latin1'))?.[1];
-  } catch {
-    return undefined;
-  }
-}
-
-/** The letter of a task's state, or undefined when there is none. */
-export function stateOf(tid: number): string | undefined {
-  return statusField(tid, 'State')?.charAt(0);
-}
-
-/** Threads of a process that are traced, or stopped. */
-export function disturbedThreads(pid: number): string[] {
-  let tids: string[];
-  try {
-    tids = readdirSync(`/proc/${pid}/task`);
-  } catch {
-    return [];
-  }
-  return tids.filter((tid) => {
-    const state = stateOf(Number(tid));
-    return (statusField(Number(tid), 'TracerPid') ?? '0') !== '0' || state === 't' || state === 'T';
-  });
 }
 
 /** Waits until nothing of a process is traced or stopped. */

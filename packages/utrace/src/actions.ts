@@ -2,6 +2,7 @@
  * What engines can be told of, and what they can answer. The words and their order are utrace's (Roland McGrath,
  * `include/linux/utrace.h`, 2009).
  */
+import { ErrnoError } from '@usertrace/base';
 
 /** Kinds of events, as bits. */
 export const Event = {
@@ -27,6 +28,12 @@ export const Event = {
 
 /** All bits of Event. */
 export const ALL_EVENTS = 0x3ff;
+
+/** @throws {ErrnoError} EINVAL for bits that are none of Event */
+export function mustBeEvents(events: number): void {
+  if ((events & ~ALL_EVENTS) !== 0)
+    throw new ErrnoError('EINVAL', `Cannot report events 0x${events.toString(16)}`);
+}
 
 /** What an engine wants of its task. Of several engines' wishes the lowest wins. */
 export const Action = {

@@ -7,7 +7,7 @@
  */
 import type { SignalInformation, SystemCallStop, TaskEnd } from '@usertrace/abi';
 import { assert, ErrnoError } from '@usertrace/base';
-import { Action, ALL_EVENTS, type Disposition, Event, type Verdict } from './actions.ts';
+import { Action, type Disposition, Event, mustBeEvents, type Verdict } from './actions.ts';
 import type { Examination } from './examination.ts';
 import type { Task } from './task.ts';
 import { Waiters } from './waiters.ts';
@@ -81,10 +81,12 @@ export class Engine {
   #references = 1;
   readonly #barriers = new Waiters();
 
+  /** @throws {ErrnoError} EINVAL for unknown events */
   constructor(task: Task, callbacks: Callbacks, events: number) {
+    mustBeEvents(events);
     this.task = task;
     this.callbacks = callbacks;
-    this.events = events & ALL_EVENTS;
+    this.events = events;
   }
 
   /** How many hold it: callers, and its task until it is detached and no callback of a report can be running. */
@@ -115,8 +117,7 @@ export class Engine {
    *   or QUIESCE set on a dead task; EINVAL for unknown bits
    */
   setEvents(events: number): Progress {
-    if ((events & ~ALL_EVENTS) !== 0)
-      throw new ErrnoError('EINVAL', `Cannot report events 0x${events.toString(16)}`);
+    mustBeEvents(events);
     this.#mustBeAttached('change its events');
     const cleared = this.events & ~events;
     const added = events & ~this.events;

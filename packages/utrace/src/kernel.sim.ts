@@ -139,6 +139,7 @@ export class SimKernel extends SimThreads implements PtracePort {
       parentPid: thread.process.parentPid,
       tracerPid: thread.isTraced ? TRACER_PID : 0,
       state: thread.state === 'zombie' ? 'Z' : 'R',
+      isKernelThread: false,
       handledSignals: 0n,
       ignoredSignals: 0n,
     };

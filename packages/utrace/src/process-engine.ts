@@ -3,7 +3,7 @@
  * `follow`, for each child and its threads too. It answers as an engine does, for all of them.
  */
 import { ErrnoError } from '@usertrace/base';
-import { Action, Event } from './actions.ts';
+import { Action, Event, mustBeEvents } from './actions.ts';
 import type { Callbacks, Engine, Progress } from './engine.ts';
 import type { Task } from './task.ts';
 import type { Utrace } from './utrace.ts';
@@ -35,7 +35,9 @@ export class ProcessEngine {
   /** More threads are being attached to: it has not ended though none is left. Only the one who seizes them changes this. */
   isSeizing = false;
 
+  /** @throws {ErrnoError} EINVAL for unknown events */
   constructor(utrace: Utrace, tgid: number, callbacks: Callbacks, options: ProcessOptions) {
+    mustBeEvents(options.events);
     this.#utrace = utrace;
     this.tgid = tgid;
     this.follow = options.follow ?? false;
@@ -87,9 +89,10 @@ export class ProcessEngine {
   /**
    * As Engine.setEvents, for all threads and those to come.
    *
-   * @throws {ErrnoError} ESRCH when it is detached or all of it has ended
+   * @throws {ErrnoError} ESRCH when it is detached or all of it has ended; EINVAL for unknown bits
    */
   setEvents(events: number): Progress {
+    mustBeEvents(events);
     this.#mustBeAttached('change its events');
     this.#wantedEvents = events;
     return this.#all((engine) => engine.setEvents(this.events));

@@ -3,11 +3,13 @@ import { ErrnoError, type ErrnoName, errnoName } from '@usertrace/base';
 import type { PtracePort } from './port.ts';
 
 const YAMA_REASONS: Readonly<Record<number, string>> = {
-  1: 'kernel.yama.ptrace_scope is 1: only descendants may be traced, and processes that allow it; start the program with spawn, be root, or set it to 0',
+  1: 'kernel.yama.ptrace_scope is 1: only descendants may be traced, and processes that allow it; start the program with spawn() or `usertrace watch -- CMD`, be root, or set it to 0',
   2: 'kernel.yama.ptrace_scope is 2: only root may trace',
   3: 'kernel.yama.ptrace_scope is 3: nobody may trace until the next boot',
 };
-const OTHER_REASON = 'it belongs to another user, or runs a program that this user may not read; be root';
+const OTHER_REASON =
+  'it belongs to another user, runs a program that this user may not read, or has rights that this process lacks; be root, with CAP_SYS_PTRACE';
+const KERNEL_THREAD_REASON = 'it is a thread of the kernel, which nobody may trace';
 
 /**
  * Checks what ptrace does not refuse by itself.
@@ -24,6 +26,20 @@ export function mustBeTraceable(port: PtracePort, tid: number): void {
       'EBUSY',
       `Cannot attach to process ${status.tgid}: Node started it and would take its stops for its end; start it with spawn() of @usertrace/utrace`,
     );
+}
+
+/**
+ * Checks that a number is a process's, and not one of its other threads'.
+ *
+ * @throws {ErrnoError} ESRCH when there is no such process, EINVAL for a thread's number and for what can be none
+ */
+export function mustBeProcess(port: PtracePort, pid: number): void {
+  if (!Number.isInteger(pid) || pid <= 0)
+    throw new ErrnoError('EINVAL', `Cannot attach to process ${pid}: that is no process id`);
+  const status = port.status(pid);
+  if (status === undefined) throw new ErrnoError('ESRCH', `Cannot attach to process ${pid}: there is none`);
+  if (status.tgid !== pid)
+    throw new ErrnoError('EINVAL', `Cannot attach to process ${pid}: it is a thread of process ${status.tgid}`);
 }
 
 /**
@@ -46,7 +62,9 @@ export function refusal(port: PtracePort, tid: number, errno: number): ErrnoErro
       `Cannot attach to task ${tid}: ${tracer} (process ${status.tracerPid}) traces it; end that first`,
     );
   }
-  const reason = YAMA_REASONS[port.yamaScope() ?? 0] ?? OTHER_REASON;
+  const reason = status.isKernelThread
+    ? KERNEL_THREAD_REASON
+    : (YAMA_REASONS[port.yamaScope() ?? 0] ?? OTHER_REASON);
   return new ErrnoError('EPERM', `Cannot attach to task ${tid}: ${reason}`);
 }
 

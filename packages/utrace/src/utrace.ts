@@ -5,14 +5,14 @@
 import { isStopStatus, PTRACE_EVENT, stopEvent, type TaskEnd, taskEnd } from '@usertrace/abi';
 import { ErrnoError } from '@usertrace/base';
 import type { LaunchOptions, StopListener } from '@usertrace/linux';
-import { Event } from './actions.ts';
+import { Event, mustBeEvents } from './actions.ts';
 import { untilOnlyDead } from './closing.ts';
 import { Departures } from './departures.ts';
 import type { Callbacks, Engine } from './engine.ts';
 import { Newborns } from './newborns.ts';
 import type { Clock, Deferred, PtracePort } from './port.ts';
 import { ProcessEngine, type ProcessOptions } from './process-engine.ts';
-import { processOf } from './refusal.ts';
+import { mustBeProcess, processOf } from './refusal.ts';
 import { seizeTask, seizeThreads } from './seizing.ts';
 import type { Task } from './task.ts';
 import type { TaskHost } from './task-host.ts';
@@ -59,6 +59,8 @@ export class Utrace implements StopListener, TaskHost {
   #mustYield = false;
   /** Whose stop was told just now: nothing else can have happened to it since. */
   #handledTid = 0;
+  /** Nobody waits for stops any more: who was attached to now would stay in its next one. */
+  #isClosed = false;
 
   /**
    * @param makePort is given who is to be told of stops
@@ -99,9 +101,11 @@ export class Utrace implements StopListener, TaskHost {
    * @param callbacks what to call
    * @param events bits of Event
    * @throws {ErrnoError} ESRCH when there is no such task, or it is a zombie; EPERM when it may not be traced or another tracer
-   *   has it; EBUSY for a process that Node itself waits for; EINVAL for this process
+   *   has it; EBUSY for a process that Node itself waits for; EINVAL for this process and unknown events; EBADF once this is closed
    */
   attachTask(tid: number, callbacks: Callbacks, events: number): Engine {
+    this.#mustBeOpen();
+    mustBeEvents(events);
     const known = this.#tasks.get(tid);
     if (known !== undefined) this.vanished(known);
     if (known !== undefined && known.state !== 'gone') return known.attach(callbacks, events);
@@ -116,13 +120,17 @@ export class Utrace implements StopListener, TaskHost {
    * @param target a process id or a pidfd
    * @param callbacks what to call, for each thread
    * @param options which events, and whether to follow children
-   * @throws {ErrnoError} as `attachTask`; then nothing is attached. EBADF when `pidfd` is none
+   * @throws {ErrnoError} as `attachTask`; then nothing is attached. EBADF when `pidfd` is none; EINVAL for the number of a thread
    */
   attach(target: Target, callbacks: Callbacks, options: ProcessOptions): ProcessEngine {
+    this.#mustBeOpen();
     const pid = typeof target === 'number' ? target : processOf(this.port, target.pidfd);
+    mustBeProcess(this.port, pid);
     // The number cannot be given to another process while this says that it is there: who is seized was the one meant.
     const handle = this.port.openProcess(pid);
     try {
+      // A process that ended before that may have lost its number to the one that was opened.
+      if (typeof target !== 'number') processOf(this.port, target.pidfd);
       const group = new ProcessEngine(this, pid, callbacks, options);
       // Threads may end while others are seized.
       this.#processes.add(group);
@@ -141,9 +149,11 @@ export class Utrace implements StopListener, TaskHost {
    *   traced for as long as this does: a call that is picked answers ENOSYS without a tracer
    * @param callbacks what to call
    * @param options which events, and whether to follow children
-   * @throws {ErrnoError} what execve(2) answered
+   * @throws {ErrnoError} what execve(2) answered; EINVAL for unknown events; EBADF once this is closed
    */
   spawn(launch: LaunchOptions, callbacks: Callbacks, options: ProcessOptions): ProcessEngine {
+    this.#mustBeOpen();
+    mustBeEvents(options.events);
     const isFiltered = launch.filter !== undefined;
     const traceOptions = optionsFor(options.events | Event.CLONE, isFiltered);
     const pid = this.port.launch(launch, traceOptions);
@@ -174,6 +184,7 @@ export class Utrace implements StopListener, TaskHost {
    *   this thread ends
    */
   async close(): Promise<void> {
+    this.#isClosed = true;
     for (const group of this.#processes) void group.detach();
     this.#newborns.releaseAll();
     for (const task of this.#tasks.values()) {
@@ -291,6 +302,10 @@ export class Utrace implements StopListener, TaskHost {
   /** A group of engines has none left and follows nobody. Only the group calls this. */
   groupEnded(group: ProcessEngine): void {
     this.#processes.delete(group);
+  }
+
+  #mustBeOpen(): void {
+    if (this.#isClosed) throw new ErrnoError('EBADF', 'Cannot attach to anything: this tracer was closed');
   }
 
   /** A child that is told of before its parent's event, or one that nobody asked for. */
