@@ -1,12 +1,12 @@
 /** Targets for engines, and what /proc says of them. */
-import { openUtrace, type Utrace, type UtraceOptions } from '@usertrace/utrace';
+import { type Callbacks, openUtrace, type Utrace, type UtraceOptions } from '@usertrace/utrace';
 import { onTestFinished } from 'vitest';
 import { cProgram } from '../support/c-programs.ts';
 import { Child, finish } from '../support/child.ts';
 import { disturbedThreads } from '../support/process-state.ts';
 import { until } from '../support/wait.ts';
 
-export { disturbedThreads, stateOf, statusField } from '../support/process-state.ts';
+export { disturbedThreads, stateOf, statusField, zombiesOf } from '../support/process-state.ts';
 
 /** The C program that engines are tried on. */
 export function targetProgram(): string {
@@ -92,4 +92,58 @@ export async function whileThere(maxRounds: number, work: () => Promise<void>): 
     }
   }
   return maxRounds;
+}
+
+/** Callbacks that count what they are called for. */
+export function counting(): { callbacks: Callbacks; counts: Record<string, number> } {
+  const counts: Record<string, number> = {};
+  const count = (name: string) => () => {
+    counts[name] = (counts[name] ?? 0) + 1;
+  };
+  const names = [
+    'signal',
+    'clone',
+    'exec',
+    'exit',
+    'death',
+    'reap',
+    'syscallEntry',
+    'syscallExit',
+    'jobControl',
+  ];
+  return { callbacks: Object.fromEntries(names.map((name) => [name, count(name)])), counts };
+}
+
+/** What another Node does to what it traces, over and over; `group` has all its engines. */
+const TRACER_WORK = {
+  calls: '',
+  stops: 'for (;;) { await group.stop(); group.control(Action.RESUME); await new Promise(setImmediate); }',
+  memory: `for (;;) {
+    await group.stop();
+    for (const engine of group.engines.values())
+      await engine.examine((look) => look.read(look.registers().get('rsp'), 8)).catch(() => undefined);
+    group.control(Action.INTERRUPT);
+  }`,
+  engines: `for (;;) {
+    const other = utrace.attach(PID, {}, { events: Event.QUIESCE | Event.CLONE });
+    await other.stop();
+    await other.detach();
+  }`,
+} as const;
+
+/** Kinds of work of `tracerProcess`. */
+export const TRACER_KINDS = Object.keys(TRACER_WORK) as (keyof typeof TRACER_WORK)[];
+
+/** Another Node that traces all calls of a process until it is killed, and does more to it; it says `attached`. */
+export function tracerProcess(pid: number, kind: keyof typeof TRACER_WORK = 'calls'): Child {
+  const work = TRACER_WORK[kind].replace('PID', String(pid));
+  const script = `
+    import { Action, openUtrace, Event } from '@usertrace/utrace';
+    const utrace = openUtrace();
+    const events = Event.SYSCALL_ENTRY | Event.SYSCALL_EXIT | Event.EXIT | Event.QUIESCE;
+    const group = utrace.attach(${pid}, {}, { events, follow: true });
+    console.log('attached');
+    ${work}
+  `;
+  return new Child(process.execPath, ['--input-type=module', '-e', script]);
 }

@@ -70,12 +70,17 @@ export class EngineSet {
   /** Takes out those that were detached, and returns them. Not while a report runs. */
   dropDetached(): readonly Engine[] {
     // Asked after each report: mostly there are none, and nothing is to be allocated for that.
-    if (this.#engines.every(isAttached)) return NONE;
+    if (!this.#hasDetached()) return NONE;
     const dropped = this.#engines.filter((engine) => !isAttached(engine));
     this.#engines = this.#engines.filter(isAttached);
     this.countEvents();
     letGo(dropped);
     return dropped;
+  }
+
+  #hasDetached(): boolean {
+    for (const { attachment } of this.#engines) if (attachment !== 'attached') return true;
+    return false;
   }
 
   /** Takes all out: the task was reaped. */

@@ -59,9 +59,10 @@ export class Pass {
   #advance(): boolean {
     const { event } = this;
     const isReversed = event === Event.SYSCALL_ENTRY;
+    const { engines } = this.#owner;
     while (this.#called < this.#count) {
       const place = isReversed ? this.#count - 1 - this.#called : this.#called;
-      const engine = this.#owner.engines[place] as Engine;
+      const engine = engines[place] as Engine;
       if (!this.#isQuiesced) {
         this.#isQuiesced = true;
         const isWanted = (engine.events & Event.QUIESCE) !== 0 && event !== Event.REAP;

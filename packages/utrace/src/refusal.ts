@@ -39,7 +39,10 @@ export function mustBeProcess(port: PtracePort, pid: number): void {
   const status = port.status(pid);
   if (status === undefined) throw new ErrnoError('ESRCH', `Cannot attach to process ${pid}: there is none`);
   if (status.tgid !== pid)
-    throw new ErrnoError('EINVAL', `Cannot attach to process ${pid}: it is a thread of process ${status.tgid}`);
+    throw new ErrnoError(
+      'EINVAL',
+      `Cannot attach to process ${pid}: it is a thread of process ${status.tgid}`,
+    );
 }
 
 /**

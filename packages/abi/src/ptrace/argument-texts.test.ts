@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { nameSets } from './argument-names.ts';
+import { structureNames } from './argument-structures.ts';
 import { argumentTexts, escapedText } from './argument-texts.ts';
 import { MAX_SYSTEM_CALL, systemCall, systemCallByName } from './system-calls.ts';
 
@@ -58,10 +59,10 @@ describe('argumentTexts()', () => {
   });
 
   it('finds each set that the table of system calls names, and no set is without a call', () => {
-    const used = new Set<string>(['{descriptor}', '{socket_option}']);
+    const used = new Set<string>(['{descriptor}', '{socket_option}', '{resolve}']);
     for (let number = 0; number <= MAX_SYSTEM_CALL; number++)
       for (const kind of systemCall(number)?.argumentKinds ?? []) if (kind.length > 1) used.add(kind);
-    expect(used).toEqual(new Set(nameSets().keys()));
+    expect(used).toEqual(new Set([...nameSets().keys(), ...structureNames()]));
   });
 
   it('says when a string goes on, and gives the address of one that cannot be read', () => {
@@ -79,6 +80,36 @@ describe('argumentTexts()', () => {
       [101, `"${'x'.repeat(100)}"...`],
     ] as const)
       expect(argumentTexts(80, () => 0x1000n, memory('x'.repeat(length)), 100)).toEqual([text]);
+  });
+
+  it('shows structures by their fields, as much as there is of them', () => {
+    const at = (...fields: bigint[]): ((address: bigint, size: number) => Uint8Array) => {
+      const bytes = new Uint8Array(BigUint64Array.from(fields).buffer);
+      return (address, size) => (address === 0x1000n ? bytes.subarray(0, size) : new Uint8Array());
+    };
+    expect(texts('nanosleep', [0x1000n, 0n], at(1n, 500n))).toBe('{tv_sec=1, tv_nsec=500}, NULL');
+    expect(texts('clock_nanosleep', [1n, 1n, 0x2000n, 0n], at(1n, 500n))).toBe(
+      'CLOCK_MONOTONIC, TIMER_ABSTIME, 0x2000, NULL',
+    );
+    expect(texts('setrlimit', [7n, 0x1000n], at(20000n, 0xffff_ffff_ffff_ffffn))).toBe(
+      'RLIMIT_NOFILE, {rlim_cur=20000, rlim_max=RLIM_INFINITY}',
+    );
+    expect(texts('prlimit64', [0n, 3n, 0n, 0x7000n], at())).toBe('0, RLIMIT_STACK, NULL, 0x7000');
+    const spawned = at(0x1_0000_4100n, 0n, 0n, 0n, 17n, 0x7f00n, 0x9000n, 0n, 9n, 9n, 9n);
+    expect(texts('clone3', [0x1000n, 64n], spawned)).toBe(
+      '{flags=CLONE_VM|CLONE_VFORK|CLONE_CLEAR_SIGHAND, exit_signal=SIGCHLD, stack=0x7f00, stack_size=0x9000}, 64',
+    );
+    expect(texts('clone3', [0x1000n, 88n], at(0x2_0000_0000n, 5n, 0n, 0n, 0n, 0n, 0n, 0n, 0n, 0n, 3n))).toBe(
+      '{flags=CLONE_INTO_CGROUP, pidfd=0x5, exit_signal=0, stack=NULL, stack_size=0, cgroup=3}, 88',
+    );
+    expect(texts('openat2', [0xffff_ff9cn, 0x2000n, 0x1000n, 24n], at(0o2000000n, 0n, 8n))).toBe(
+      'AT_FDCWD, 0x2000, {flags=O_RDONLY|O_CLOEXEC, resolve=RESOLVE_BENEATH}, 24',
+    );
+  });
+
+  it('names requests of devices', () => {
+    expect(texts('ioctl', [0n, 0x8004_5430n, 0x7000n])).toBe('0, TIOCGPTN, 0x7000');
+    expect(texts('ioctl', [3n, 0x4004_9409n, 4n])).toBe('3, FICLONE, 0x4');
   });
 
   it('leaves out the mode of an open that makes no file', () => {

@@ -1,6 +1,7 @@
 /** The arguments of system calls as text, in the manner of strace(1): descriptors, strings from memory, flags by name. */
 import { assert } from '@usertrace/base';
 import { namedText, nameSets } from './argument-names.ts';
+import { structureBytes, structureText } from './argument-structures.ts';
 import { signalName } from './signals.ts';
 import { type ArgumentKind, systemCall } from './system-calls.ts';
 
@@ -78,6 +79,14 @@ function bufferText(address: bigint, size: bigint, read: MemoryReader | undefine
   return quoted(bytes, BigInt(bytes.length) === size);
 }
 
+/** A structure that the call reads; its address when that cannot be read. */
+function structureAt(kind: string, address: bigint, size: number, read: MemoryReader | undefined): string {
+  if (address === 0n) return 'NULL';
+  const bytes = read?.(address, size);
+  if (bytes === undefined || bytes.length === 0) return `0x${address.toString(16)}`;
+  return structureText(kind, bytes, (own, value) => argumentText(own, value, 0n, undefined, 0));
+}
+
 function argumentText(
   kind: ArgumentKind,
   value: bigint,
@@ -111,6 +120,8 @@ function argumentText(
     case 'S':
       return signalName(low);
     default: {
+      const size = structureBytes(kind, following);
+      if (size !== undefined) return structureAt(kind, value, size, read);
       const names = nameSets().get(kind);
       assert(names !== undefined, 'the table of system calls names sets that are there');
       return namedText(names, low);

@@ -4,8 +4,8 @@
  * Names and numbers are those of asm/unistd_64.h (Linux 6.10); the arguments are from section 2 of the manual pages,
  * one letter each: `f` descriptor, `a` descriptor of a directory (AT_FDCWD), `s` address of a string, `b` address of bytes
  * of which the following argument is the number, `p` another address, `z` size, `d` signed number, `u` unsigned number,
- * `x` bits, `m` file mode, `S` signal, `i` process or thread id, `{set}` constants with names (argument-names.ts); `-` none, `?`
- * not known here: six bare numbers.
+ * `x` bits, `m` file mode, `S` signal, `i` process or thread id, `{set}` constants with names (argument-names.ts), `[structure]` address of one
+ * that the call reads (argument-structures.ts); `-` none, `?` not known here: six bare numbers.
  */
 export const SYSTEM_CALL_TABLE = `
 0 read fpz, 1 write fbz, 2 open s{open}m, 3 close f, 4 stat sp, 5 fstat fp, 6 lstat sp, 7 poll pud,
@@ -14,7 +14,7 @@ export const SYSTEM_CALL_TABLE = `
 17 pread64 fpzd, 18 pwrite64 fbzd, 19 readv fpd, 20 writev fpd, 21 access s{access}, 22 pipe p,
 23 select dpppp, 24 sched_yield -, 25 mremap pzz{remap}p, 26 msync pz{memory_sync}, 27 mincore pzp,
 28 madvise pz{memory_advice}, 29 shmget dzx, 30 shmat dpx, 31 shmctl ?, 32 dup f, 33 dup2 ff, 34 pause -,
-35 nanosleep pp, 36 getitimer dp, 37 alarm u, 38 setitimer dpp, 39 getpid -, 40 sendfile ffpz,
+35 nanosleep [timespec]p, 36 getitimer dp, 37 alarm u, 38 setitimer dpp, 39 getpid -, 40 sendfile ffpz,
 41 socket {family}{socket}d, 42 connect fpd, 43 accept fpp, 44 sendto fbz{message}pd,
 45 recvfrom fpz{message}pp, 46 sendmsg fp{message}, 47 recvmsg fp{message}, 48 shutdown f{shutdown},
 49 bind fpd, 50 listen fd, 51 getsockname fpp, 52 getpeername fpp, 53 socketpair {family}{socket}dp,
@@ -36,7 +36,7 @@ export const SYSTEM_CALL_TABLE = `
 145 sched_getscheduler ?, 146 sched_get_priority_max ?, 147 sched_get_priority_min ?,
 148 sched_rr_get_interval ?, 149 mlock pz, 150 munlock pz, 151 mlockall {lock_all}, 152 munlockall -,
 153 vhangup ?, 154 modify_ldt ?, 155 pivot_root ?, 156 _sysctl ?, 157 prctl {prctl}xxxx,
-158 arch_prctl {arch}p, 159 adjtimex ?, 160 setrlimit {limit}p, 161 chroot s, 162 sync -, 163 acct ?,
+158 arch_prctl {arch}p, 159 adjtimex ?, 160 setrlimit {limit}[rlimit], 161 chroot s, 162 sync -, 163 acct ?,
 164 settimeofday ?, 165 mount sss{mount}p, 166 umount2 s{unmount}, 167 swapon ?, 168 swapoff ?,
 169 reboot ?, 170 sethostname sz, 171 setdomainname ?, 172 iopl ?, 173 ioperm ?, 174 create_module ?,
 175 init_module ?, 176 delete_module ?, 177 get_kernel_syms ?, 178 query_module ?, 179 quotactl ?,
@@ -49,8 +49,8 @@ export const SYSTEM_CALL_TABLE = `
 212 lookup_dcookie ?, 213 epoll_create d, 214 epoll_ctl_old ?, 215 epoll_wait_old ?,
 216 remap_file_pages ?, 217 getdents64 fpz, 218 set_tid_address p, 219 restart_syscall -,
 220 semtimedop ?, 221 fadvise64 fdd{fadvise}, 222 timer_create {clock}pp, 223 timer_settime d{timer}pp,
-224 timer_gettime ?, 225 timer_getoverrun ?, 226 timer_delete d, 227 clock_settime {clock}p,
-228 clock_gettime {clock}p, 229 clock_getres {clock}p, 230 clock_nanosleep {clock}{timer}pp,
+224 timer_gettime ?, 225 timer_getoverrun ?, 226 timer_delete d, 227 clock_settime {clock}[timespec],
+228 clock_gettime {clock}p, 229 clock_getres {clock}p, 230 clock_nanosleep {clock}{timer}[timespec]p,
 231 exit_group d, 232 epoll_wait fpdd, 233 epoll_ctl f{epoll_op}fp, 234 tgkill iiS, 235 utimes sp,
 236 vserver ?, 237 mbind ?, 238 set_mempolicy ?, 239 get_mempolicy ?, 240 mq_open ?, 241 mq_unlink ?,
 242 mq_timedsend ?, 243 mq_timedreceive ?, 244 mq_notify ?, 245 mq_getsetattr ?, 246 kexec_load ?,
@@ -59,7 +59,7 @@ export const SYSTEM_CALL_TABLE = `
 256 migrate_pages ?, 257 openat as{open}m, 258 mkdirat asm, 259 mknodat asmx, 260 fchownat asdd{at},
 261 futimesat ?, 262 newfstatat asp{at}, 263 unlinkat as{at_unlink}, 264 renameat asas,
 265 linkat asas{at}, 266 symlinkat sas, 267 readlinkat aspz, 268 fchmodat asm, 269 faccessat as{access},
-270 pselect6 dppppp, 271 ppoll puppz, 272 unshare {namespace}, 273 set_robust_list pz,
+270 pselect6 dppppp, 271 ppoll pu[timespec]pz, 272 unshare {namespace}, 273 set_robust_list pz,
 274 get_robust_list ipp, 275 splice fpfpz{splice}, 276 tee ffz{splice}, 277 sync_file_range fddx,
 278 vmsplice fpu{splice}, 279 move_pages ?, 280 utimensat asp{at}, 281 epoll_pwait fpddpz,
 282 signalfd fpz, 283 timerfd_create {clock}{timerfd}, 284 eventfd u, 285 fallocate f{fallocate}dd,
@@ -67,7 +67,7 @@ export const SYSTEM_CALL_TABLE = `
 289 signalfd4 fpz{signalfd}, 290 eventfd2 u{eventfd}, 291 epoll_create1 {epoll}, 292 dup3 ff{pipe},
 293 pipe2 p{pipe}, 294 inotify_init1 {inotify}, 295 preadv fpddd, 296 pwritev fpddd,
 297 rt_tgsigqueueinfo iiSp, 298 perf_event_open pidfx, 299 recvmmsg fpu{message}p, 300 fanotify_init ?,
-301 fanotify_mark ?, 302 prlimit64 i{limit}pp, 303 name_to_handle_at aspp{at}, 304 open_by_handle_at ?,
+301 fanotify_mark ?, 302 prlimit64 i{limit}[rlimit]p, 303 name_to_handle_at aspp{at}, 304 open_by_handle_at ?,
 305 clock_adjtime ?, 306 syncfs f, 307 sendmmsg fpu{message}, 308 setns f{namespace}, 309 getcpu ppp,
 310 process_vm_readv ipupux, 311 process_vm_writev ipupux, 312 kcmp iidxx, 313 finit_module ?,
 314 sched_setattr ipx, 315 sched_getattr ipux, 316 renameat2 asas{rename}, 317 seccomp {seccomp}xp,
@@ -77,7 +77,7 @@ export const SYSTEM_CALL_TABLE = `
 331 pkey_free d, 332 statx as{at_statx}{statx}p, 333 io_pgetevents ?, 334 rseq puxx,
 424 pidfd_send_signal fSpx, 425 io_uring_setup up, 426 io_uring_enter fuuxpz, 427 io_uring_register fupu,
 428 open_tree asx, 429 move_mount asasx, 430 fsopen sx, 431 fsconfig fdspd, 432 fsmount fxx, 433 fspick ?,
-434 pidfd_open i{pidfd}, 435 clone3 pz, 436 close_range ff{close_range}, 437 openat2 aspz,
+434 pidfd_open i{pidfd}, 435 clone3 [clone_args]z, 436 close_range ff{close_range}, 437 openat2 as[open_how]z,
 438 pidfd_getfd ffx, 439 faccessat2 as{access}{at_access}, 440 process_madvise fpu{memory_advice}x,
 441 epoll_pwait2 fpdppz, 442 mount_setattr asxpz, 443 quotactl_fd ?, 444 landlock_create_ruleset pzx,
 445 landlock_add_rule ?, 446 landlock_restrict_self ?, 447 memfd_secret ?, 448 process_mrelease ?,

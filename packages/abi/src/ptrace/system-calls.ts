@@ -18,7 +18,9 @@ export type ArgumentKind =
   | 'S'
   | 'i'
   /** A set of constants. */
-  | `{${string}}`;
+  | `{${string}}`
+  /** A structure. */
+  | `[${string}]`;
 
 /** A row of the table. */
 export interface SystemCall {
@@ -31,7 +33,7 @@ export interface SystemCall {
 /** Numbers above this one are no system calls of this table; it may be used as an array's size. */
 export const MAX_SYSTEM_CALL = 511;
 
-const KIND = /\{\w+\}|[a-zA-Z]/g;
+const KIND = /\{\w+\}|\[\w+\]|[a-zA-Z]/g;
 
 let byNumber: (SystemCall | undefined)[] | undefined;
 let byName: Map<string, SystemCall> | undefined;

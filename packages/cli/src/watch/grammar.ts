@@ -1,6 +1,7 @@
 /** The grammar of `usertrace watch`. What it does is in ../commands/watch.ts, and is loaded only when it is called. */
-import type { Command } from 'commander';
-import { collect, collectNumber, examples } from '../help.ts';
+import { type Command, Option } from 'commander';
+import { examples } from '../help.ts';
+import { pidsOption, repeated, STATUS_MEANING } from '../options.ts';
 
 /** Adds the command to the program. */
 export function addWatch(program: Command): void {
@@ -10,15 +11,14 @@ export function addWatch(program: Command): void {
       'print what happens to a process and its children: births, execs, ends, signals, system calls',
     )
     .argument('[command...]', 'a command to run and watch, after --')
-    .option(
-      '-p, --pid <pid>',
-      'watch a process that runs, with all its threads; may be given again',
-      collectNumber,
-    )
-    .option(
-      '-e, --events <list>',
-      'clone, exec, exit, signal, syscall, syscall:NAME; may be given again (default: the first four)',
-      collect,
+    .addOption(pidsOption('watch a process that runs, with all its threads'))
+    .addOption(
+      repeated(
+        new Option(
+          '-e, --events <list>',
+          'clone, exec, exit, signal, syscall, syscall:NAME; may be given again (default: the first four)',
+        ),
+      ),
     )
     .option(
       '-o, --output <file>',
@@ -38,9 +38,8 @@ export function addWatch(program: Command): void {
         ['usertrace watch -e exec,exit -o build.dat -- make', 'for trace-cmd and KernelShark'],
       )}
 Events go to stderr; stdin and stdout are the command's. Times are seconds of CLOCK_MONOTONIC.
-With a command, ends when it and all that it started have ended, with its exit status: 128 + N when
-signal N killed it, 127 when there is no such command, 126 when it cannot be executed. Ctrl-C goes
-to the command. With -p, Ctrl-C lets the processes go, and they run on.
+With a command, ends when it and all that it started have ended, with its exit status: ${STATUS_MEANING}.
+Ctrl-C goes to the command. With -p, Ctrl-C lets the processes go, and they run on.
 "signal" has job control stops as well. Behind syscall:NAME a bare name is another system call, unless
 it is an event: write syscall:clone for that call. Times of a summary are from a call's entry to its
 answer, waiting included.

@@ -150,7 +150,9 @@ export class Watcher {
   }
 
   #wants(call: SystemCallStop): boolean {
-    return this.#parts.selection.calls === 'all' || this.#isWatched[call.number] === 1;
+    if (this.#parts.selection.calls === 'all') return true;
+    // The names that were chosen are those of x86-64: other calls of i386 have the same numbers.
+    return this.#isWatched[call.number] === 1 && call.architecture === AUDIT_ARCH_X86_64;
   }
 
   #entered(task: Task, stop: SystemCallStop): void {

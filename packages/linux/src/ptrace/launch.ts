@@ -9,13 +9,14 @@
  */
 import { existsSync } from 'node:fs';
 import { isStopStatus, PTRACE, PTRACE_EVENT, PTRACE_OPTION, SIGNAL, stopEvent } from '@usertrace/abi';
-import { ERRNO } from '@usertrace/base';
+import { ERRNO, ErrnoError } from '@usertrace/base';
 import { libc, systemCallError } from '../bindings.ts';
 import { programFiles } from './program-files.ts';
 import type { RemoteCaller } from './remote-call.ts';
 import type { StopWaiter } from './stop-waiter.ts';
 import { StringsImage } from './strings-image.ts';
 import type { SystemPtrace } from './system-ptrace.ts';
+import { traceeStatus } from './tracee-status.ts';
 
 const STOP_DEADLINE_MS = 5_000;
 const POSIX_SPAWN_SETSIGDEF = 4;
@@ -90,7 +91,7 @@ export class Launcher {
     const pid = launch.standIn ?? this.#startStandIn(launch, doing);
     try {
       const seized = this.#ptrace.seize(pid, STAND_IN_OPTIONS);
-      if (seized < 0) throw systemCallError(-seized, `${doing}: trace it`);
+      if (seized < 0) throw seizeError(pid, -seized, doing);
       this.#stop(pid, doing);
       this.#becomeProgram(pid, launch, files, doing);
       this.#ptrace.setOptions(pid, traceOptions);
@@ -223,4 +224,15 @@ export class Launcher {
       ? answer.value
       : BigInt(answer.kind === 'failed' ? answer.errno : -ERRNO.EIO);
   }
+}
+
+/** Why the stand-in cannot be traced: whoever traces us has it from its birth. */
+function seizeError(pid: number, errno: number, doing: string): ErrnoError {
+  const tracerPid = traceeStatus(pid)?.tracerPid ?? 0;
+  if (tracerPid === 0) return systemCallError(errno, `${doing}: trace it`);
+  const tracer = traceeStatus(tracerPid)?.name ?? '?';
+  return new ErrnoError(
+    'EPERM',
+    `Cannot ${doing}: ${tracer} (process ${tracerPid}) traces this process and all that it starts; end that first`,
+  );
 }

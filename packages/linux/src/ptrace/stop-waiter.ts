@@ -7,7 +7,8 @@
  *
  * While tasks run and stop, the thread sleeps in waitpid(2) itself: that costs what it costs strace. A tick ends the sleep
  * after TICK_NS; a tick without a stop, or MAX_BUSY_NS of work, lets Node's loop run. Otherwise SIGCHLD wakes the
- * thread through Node's loop, and a slow clock stands by.
+ * thread through Node's loop, and a slow clock stands by. So long as the thread comes back at once, stops send no SIGCHLD: each
+ * would cost its handler, a write to libuv's pipe, and the reading of that.
  */
 import { isMainThread } from 'node:worker_threads';
 import { WAIT_OPTION } from '@usertrace/abi';
@@ -17,9 +18,9 @@ import { monotonicNow } from '../clock.ts';
 import { sendSignalAtStops, Tick } from './tick.ts';
 
 /** Each tick wakes this thread, on a virtual machine for 20 µs and more: with 0.4 ms it took a fifth of its time. */
-const TICK_NS = 1_000_000;
-/** Node's loop waits so long at most while tasks stop one after the other. */
-const MAX_BUSY_NS = 4_000_000;
+const TICK_NS = 2_000_000;
+/** Node's loop waits so long at most while tasks stop one after the other; a round of it costs some 100 µs. */
+const MAX_BUSY_NS = 10_000_000;
 /** So often it is looked without a signal; a worker thread gets no signals and looks more often. */
 const STANDBY_MS = 250;
 const WORKER_STANDBY_MS = 2;
@@ -54,6 +55,7 @@ export class StopWaiter {
   #isWatching = false;
   #scheduled: NodeJS.Immediate | undefined;
   #isPumping = false;
+  #sendsSignals = true;
   /** libuv calls this for each signal until none is left, so that stops are brought after that: they make more signals. */
   readonly #wake = (): void => this.#schedule();
   readonly #look = (): void => {
@@ -87,6 +89,7 @@ export class StopWaiter {
     this.#standby = undefined;
     this.#scheduled = undefined;
     this.#isWatching = false;
+    this.#sendSignals(true);
     if (isMainThread) process.off('SIGCHLD', this.#wake);
   }
 
@@ -167,47 +170,65 @@ export class StopWaiter {
 
   /** Returns whether more is to be expected soon. */
   #pumpForAWhile(): boolean {
+    this.#bringHandedBack();
+    if (this.#listener.takeYield()) return true;
+    let isBusy = false;
+    try {
+      isBusy = this.#listener.hasRunningTasks() && this.#sleepThroughStops();
+    } finally {
+      if (!isBusy) this.#sendSignals(true);
+    }
+    // A stop that came before signals were sent again has sent none.
+    return isBusy || this.#bringWaiting();
+  }
+
+  /** Brings stops as they come. Returns whether more is to be expected soon. */
+  #sleepThroughStops(): boolean {
     const listener = this.#listener;
-    this.#bringWaiting();
-    if (listener.takeYield()) return true;
-    if (!listener.hasRunningTasks()) return false;
     const startedNs = monotonicNow();
     let untilLook = LOOKS_APART;
-    let isBusy = true;
-    if (isMainThread) sendSignalAtStops(false);
+    let hasStopped = true;
+    this.#sendSignals(false);
     this.#tick.begin();
     try {
       for (;;) {
         const tid = this.#tick.wait(-1, this.#statusAddress, WAIT_OPTION.CLONE);
         if (tid > 0) {
-          isBusy = true;
+          hasStopped = true;
           listener.handle(tid, this.#status[0] as number);
           if (!this.#isWatching) return false;
           if (listener.takeYield()) return true;
           if (--untilLook > 0) continue;
           untilLook = LOOKS_APART;
         } else if (tid === -ERRNO.EINTR) {
-          if (!isBusy) break;
-          isBusy = false;
+          if (!hasStopped) return false;
+          hasStopped = false;
         } else {
           return false;
         }
         if (monotonicNow() - startedNs > MAX_BUSY_NS) return true;
-        if (!listener.hasRunningTasks()) break;
+        if (!listener.hasRunningTasks()) return false;
       }
     } finally {
       this.#tick.end();
-      if (isMainThread) sendSignalAtStops(true);
     }
-    // A stop that came before signals were sent again has sent none.
-    return this.#bringWaiting();
+  }
+
+  #sendSignals(isWanted: boolean): void {
+    if (this.#sendsSignals === isWanted || !isMainThread) return;
+    this.#sendsSignals = isWanted;
+    sendSignalAtStops(isWanted);
+  }
+
+  #bringHandedBack(): void {
+    for (let one; (one = this.#handedBack.shift()) !== undefined; )
+      this.#listener.handle(one.tid, one.status);
   }
 
   /** Brings what has happened already. Returns whether there was anything. */
   #bringWaiting(): boolean {
+    this.#bringHandedBack();
     let count = 0;
-    for (let one; (one = this.#handedBack.shift()) !== undefined; count++)
-      this.#listener.handle(one.tid, one.status);
     while (this.#isWatching && count < MAX_WITHOUT_PAUSE) {
       const tid = libc().waitpid(-1, this.#statusAddress, WAIT_OPTION.CLONE | WAIT_OPTION.NOHANG);
       if (tid <= 0) {

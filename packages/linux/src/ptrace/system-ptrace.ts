@@ -20,6 +20,8 @@ import { closeDescriptor, O, openDescriptor } from '../descriptor.ts';
 export class SystemPtrace {
   /** What `readSystemCall` filled last. */
   readonly systemCall: SystemCallStop = new SystemCallStop();
+  /** Looked up once: a stop makes five calls. */
+  readonly #libc = libc();
   readonly #systemCallAddress = addressOf(this.systemCall.bytes);
   readonly #message = new BigUint64Array(16);
   /** struct iovec for our side and for the other. */
@@ -28,16 +30,16 @@ export class SystemPtrace {
 
   /** Begins to trace a task without stopping it (PTRACE_SEIZE). */
   seize(tid: number, options: number): number {
-    return failure(libc().ptrace(PTRACE.SEIZE, tid, 0, options));
+    return failure(this.#libc.ptrace(PTRACE.SEIZE, tid, 0, options));
   }
 
   setOptions(tid: number, options: number): number {
-    return failure(libc().ptrace(PTRACE.SETOPTIONS, tid, 0, options));
+    return failure(this.#libc.ptrace(PTRACE.SETOPTIONS, tid, 0, options));
   }
 
   /** Makes a running task stop soon, with PTRACE_EVENT_STOP. */
   interrupt(tid: number): number {
-    return failure(libc().ptrace(PTRACE.INTERRUPT, tid, 0, 0));
+    return failure(this.#libc.ptrace(PTRACE.INTERRUPT, tid, 0, 0));
   }
 
   /**
@@ -47,23 +49,23 @@ export class SystemPtrace {
    * @param signal delivered to it, if it stopped for a signal; or 0
    */
   resume(tid: number, request: number, signal: number): number {
-    const answer = libc().ptrace(request, tid, 0, signal);
+    const answer = this.#libc.ptrace(request, tid, 0, signal);
     return answer < 0 ? failure(answer) : 0;
   }
 
   /** Leaves a task in its group stop, from which SIGCONT wakes it (PTRACE_LISTEN). */
   listen(tid: number): number {
-    return failure(libc().ptrace(PTRACE.LISTEN, tid, 0, 0));
+    return failure(this.#libc.ptrace(PTRACE.LISTEN, tid, 0, 0));
   }
 
   /** Ends tracing a stopped task and lets it run. */
   detach(tid: number, signal: number): number {
-    return failure(libc().ptrace(PTRACE.DETACH, tid, 0, signal));
+    return failure(this.#libc.ptrace(PTRACE.DETACH, tid, 0, signal));
   }
 
   /** The number that came with an event: a child's id, an exit status, a former thread id. */
   eventMessage(tid: number): number {
-    const answer = libc().ptrace(PTRACE.GETEVENTMSG, tid, 0, this.#message);
+    const answer = this.#libc.ptrace(PTRACE.GETEVENTMSG, tid, 0, this.#message);
     return answer < 0 ? failure(answer) : Number(this.#message[0]);
   }
 
@@ -73,36 +75,36 @@ export class SystemPtrace {
    * @returns the status, told by this; undefined when nothing happened
    */
   poll(tid: number): number | undefined {
-    const answer = libc().waitpid(tid, this.#message, WAIT_OPTION.ALL | WAIT_OPTION.NOHANG);
+    const answer = this.#libc.waitpid(tid, this.#message, WAIT_OPTION.ALL | WAIT_OPTION.NOHANG);
     return answer === tid ? Number(BigInt.asIntN(32, this.#message[0] as bigint)) : undefined;
   }
 
   /** Fills `systemCall`. */
   readSystemCall(tid: number): number {
     const size = SYSTEM_CALL_INFO_BYTES;
-    const answer = libc().ptrace(PTRACE.GET_SYSCALL_INFO, tid, size, this.#systemCallAddress);
+    const answer = this.#libc.ptrace(PTRACE.GET_SYSCALL_INFO, tid, size, this.#systemCallAddress);
     return answer < 0 ? failure(answer) : 0;
   }
 
   readSignal(tid: number, into: SignalInformation): number {
-    return failure(libc().ptrace(PTRACE.GETSIGINFO, tid, 0, into.bytes));
+    return failure(this.#libc.ptrace(PTRACE.GETSIGINFO, tid, 0, into.bytes));
   }
 
   readRegisters(tid: number, into: Registers): number {
-    return failure(libc().ptrace(PTRACE.GETREGS, tid, 0, into.words));
+    return failure(this.#libc.ptrace(PTRACE.GETREGS, tid, 0, into.words));
   }
 
   writeRegisters(tid: number, from: Registers): number {
-    return failure(libc().ptrace(PTRACE.SETREGS, tid, 0, from.words));
+    return failure(this.#libc.ptrace(PTRACE.SETREGS, tid, 0, from.words));
   }
 
   /** Reads or writes the mask of blocked signals, a u64 with bit N-1 for signal N. */
   readSignalMask(tid: number, into: BigUint64Array): number {
-    return failure(libc().ptrace(PTRACE.GETSIGMASK, tid, 8, into));
+    return failure(this.#libc.ptrace(PTRACE.GETSIGMASK, tid, 8, into));
   }
 
   writeSignalMask(tid: number, from: BigUint64Array): number {
-    return failure(libc().ptrace(PTRACE.SETSIGMASK, tid, 8, from));
+    return failure(this.#libc.ptrace(PTRACE.SETSIGMASK, tid, 8, from));
   }
 
   /**
@@ -117,7 +119,7 @@ export class SystemPtrace {
     this.#vectors[2] = address;
     this.#vectors[3] = BigInt(into.length);
     const ours = this.#vectorsAddress;
-    return failure(libc().syscall(SYSTEM_CALL.process_vm_readv, tid, ours, 1, ours + 16, 1, 0));
+    return failure(this.#libc.syscall(SYSTEM_CALL.process_vm_readv, tid, ours, 1, ours + 16, 1, 0));
   }
 
   /**
@@ -128,7 +130,7 @@ export class SystemPtrace {
   writeMemory(tid: number, address: bigint, from: Uint8Array): number {
     const fd = openDescriptor(`/proc/${tid}/mem`, O.RDWR);
     if (fd < 0) return fd;
-    const count = failure(libc().pwrite(fd, from, from.length, address));
+    const count = failure(this.#libc.pwrite(fd, from, from.length, address));
     closeDescriptor(fd);
     return count;
   }

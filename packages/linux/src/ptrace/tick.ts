@@ -38,6 +38,7 @@ function freeSignal(): number {
 
 /** The tick of the thread that makes it. Its owner closes it. */
 export class Tick {
+  readonly #libc = libc();
   readonly #signal = (tickSignal ??= freeSignal());
   /** How many want it to tick: a wait for one task may be made while all are waited for. */
   #userCount = 0;
@@ -57,7 +58,7 @@ export class Tick {
     action.setBigInt64(0, BigInt(libc().dlsym(null, 'getpid')), true);
     checked(libc().sigaction(this.#signal, action, null), 'handle the signal of a timer');
     this.#mask[0] = 1n << BigInt(this.#signal - 1);
-    this.#block(SIG_BLOCK);
+    this.#libc.pthread_sigmask(SIG_BLOCK, this.#maskAddress, null);
     // struct sigevent: value, signal, kind, thread.
     const event = new DataView(new ArrayBuffer(STRUCTURE_BYTES));
     event.setInt32(8, this.#signal, true);
@@ -89,10 +90,10 @@ export class Tick {
    * @returns its answer, or the negative error number: EINTR after a tick
    */
   wait(pid: number, status: number, options: number): number {
-    this.#block(SIG_UNBLOCK);
-    const answer = libc().waitpid(pid, status, options);
+    this.#libc.pthread_sigmask(SIG_UNBLOCK, this.#maskAddress, null);
+    const answer = this.#libc.waitpid(pid, status, options);
     const failed = answer < 0 ? failure(answer) : answer;
-    this.#block(SIG_BLOCK);
+    this.#libc.pthread_sigmask(SIG_BLOCK, this.#maskAddress, null);
     return failed;
   }
 
@@ -104,10 +105,6 @@ export class Tick {
   #set(times: BigInt64Array): void {
     const set = libc().syscall(SYSTEM_CALL.timer_settime, this.#timer, 0, times, 0, 0, 0);
     checked(set, 'set a timer');
-  }
-
-  #block(how: number): void {
-    libc().pthread_sigmask(how, this.#maskAddress, null);
   }
 }
 

@@ -13,6 +13,9 @@ import { type StopListener, StopWaiter } from './stop-waiter.ts';
 import { SystemPtrace } from './system-ptrace.ts';
 import { threadsOf, type TraceeStatus, traceeStatus, yamaScope } from './tracee-status.ts';
 
+/** How often children that nobody traces any more are looked for. */
+const BURIAL_MS = 100;
+
 /** Whether this thread has a tracer: two would take each other's stops from wait(2). */
 let isTracing = false;
 
@@ -26,6 +29,7 @@ export class SystemTracer extends SystemPtrace {
   readonly #launcher: Launcher;
   /** Programs that were started here and whose end was not seen. */
   readonly #children = new Set<number>();
+  #burials: NodeJS.Timeout | undefined;
   #isCurrent = false;
 
   /**
@@ -71,6 +75,7 @@ export class SystemTracer extends SystemPtrace {
 
   /** Stops are brought from now on; also says that tasks run again. */
   watch(): void {
+    this.#endBurials();
     this.#waiter.start();
   }
 
@@ -82,6 +87,7 @@ export class SystemTracer extends SystemPtrace {
   /** Nothing is traced: Node's loop may end. */
   unwatch(): void {
     this.#waiter.stop();
+    this.#buryLater();
   }
 
   /**
@@ -132,6 +138,21 @@ export class SystemTracer extends SystemPtrace {
   close(): void {
     this.#resign();
     this.#waiter.close();
+    this.#buryLater();
+  }
+
+  /** Children that run on untraced leave no zombies while this process lives; that keeps Node's loop not alive. */
+  #buryLater(): void {
+    if (this.#children.size === 0 || this.#burials !== undefined) return;
+    this.#burials = setInterval(() => {
+      this.buryChildren(() => false);
+      if (this.#children.size === 0) this.#endBurials();
+    }, BURIAL_MS).unref();
+  }
+
+  #endBurials(): void {
+    clearInterval(this.#burials);
+    this.#burials = undefined;
   }
 
   /** Another one may trace for this thread. */
