@@ -170,3 +170,49 @@ test('trace-cmd records them', async (context) => {
   expect(stdout.match(/ work: +\([0-9a-f]+\) n=\d name="(zero|one|two)"$/gmu), stderr).toHaveLength(3);
   await shell(of, 'echo 0 > events/app/work/enable');
 });
+
+test('dynamic_events lists, takes and removes probes beside user events, as the kernel does', async (context) => {
+  needs(context, 'root', 'fuse', 'cc');
+  const of = await startServer();
+  await shell(
+    of,
+    'echo "u:ev u32 a" >> dynamic_events; echo "-:ev" >> dynamic_events; echo "!u:ev u32 a" >> dynamic_events',
+  );
+  expect((await world.run('probe', 'list')).stdout).toBe('no probes\n');
+  const place = `${world.target}:0x`;
+  const made = await shell(
+    of,
+    `echo "u:ev u32 a" >> dynamic_events; (echo "${DEFINITION}"; echo "r:app/done $TARGET:target_work # its end") | cat >> dynamic_events
+     sed "s/0x[0-9a-f]*/0x/" dynamic_events; ls -d events/app/*; cat uprobe_events | wc -l`,
+  );
+  expect(made).toMatchObject({ stderr: '', status: 0 });
+  expect(made.stdout).toBe(
+    `u:ev u32 a\np:app/work ${place} n=%di:s64 name=+0(%si):string\nr:app/done ${place}\n` +
+      'events/app/done\nevents/app/enable\nevents/app/filter\nevents/app/work\n2\n',
+  );
+  const bad = async (command: string): Promise<unknown> =>
+    writeFile(path.join(of.root, 'dynamic_events'), command, { flag: 'a' }).then(
+      () => 'taken',
+      (error: NodeJS.ErrnoException) => error.code,
+    );
+  expect(await bad(`p:app/bad ${world.target}:0x10 a=%nothing`)).toBe('EINVAL');
+  expect(await readFile(path.join(of.root, 'error_log'), 'latin1')).toContain(
+    'trace_uprobe: error: Invalid register name\n',
+  );
+  expect(await bad('p:app/bad /nosuch:0x10')).toBe('ENOENT');
+  expect(await bad('-:app/nosuch')).toBe('ENOENT');
+  for (const wrong of ['nonsense', 'e:app/x', '-:', '-', '!', '-p:app/work'])
+    expect([wrong, await bad(wrong)]).toEqual([wrong, 'EINVAL']);
+  await shell(of, 'echo 1 > events/app/work/enable');
+  expect(await bad('-:app/work')).toBe('EBUSY');
+  expect((await shell(of, 'echo > dynamic_events')).status).not.toBe(0);
+  expect((await shell(of, 'echo 0 > events/app/work/enable; wc -l < dynamic_events')).stdout).toBe('3\n');
+  expect(await bad('!p:app/work')).toBe('taken');
+  expect(await bad('-:done\n-:ev u32 a\n')).toBe('taken');
+  expect((await shell(of, 'cat dynamic_events uprobe_events; ls events | grep app')).stdout).toBe('');
+  await shell(
+    of,
+    `echo "u:ev" >> dynamic_events; echo "${DEFINITION}" >> dynamic_events; echo > dynamic_events`,
+  );
+  expect((await shell(of, 'cat dynamic_events; ls events | grep -e app -e user')).stdout).toBe('');
+});

@@ -6,8 +6,9 @@
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { positiveNumber, withTreeOptions } from './commands/tree-option.ts';
 import { EXIT, Failure } from './failure.ts';
-import { collect, examples } from './help.ts';
-import { addProbeCommands, DEFINITION_HELP, FILTER_OPTION } from './probes/grammar.ts';
+import { examples } from './help.ts';
+import { eventOption, eventOrProbeOption, filterOption, PATTERN_MEANING, STATUS_MEANING } from './options.ts';
+import { addProbeCommands, DEFINITION_HELP } from './probes/grammar.ts';
 import { addRecordingCommands } from './recording/grammar.ts';
 import { KERNEL_TREE } from './tree/find.ts';
 import { readVersion } from './version.ts';
@@ -90,7 +91,7 @@ function addRun(program: Command): void {
     .command('run')
     .description(`run a command that sees a ${KERNEL_TREE} of its own, and print the events it writes`)
     .argument('<command...>', 'the command and its arguments, after --')
-    .option('-e, --event <pattern>', 'record only these events; may be given again (default: all)', collect)
+    .addOption(eventOption('record only these events', 'all'))
     .option('-o, --output <file>', 'write the events to a file (default: stderr)')
     .option('-m, --mount <dir>', 'where the command looks for the tree', KERNEL_TREE)
     .option('-q, --quiet', 'print no summary')
@@ -102,10 +103,9 @@ function addRun(program: Command): void {
         ['usertrace run -e "req_*" -o trace.txt -- ./service', 'some of them, to a file'],
       )}
 Needs no root: without it, the command runs in a user namespace, under its own user id.
-Ends when the command ends, with its exit status: 128 + N when signal N killed it, 127 when there
-is no such command, 126 when it cannot be executed. What the command leaves running in the
-background keeps running, but the tree is gone for it.
-A PATTERN is SYSTEM:EVENT or EVENT, in which * ? and [...] stand for other characters.
+Ends when the command ends, with its exit status: ${STATUS_MEANING}.
+What the command leaves running in the background keeps running, but the tree is gone for it.
+A PATTERN is ${PATTERN_MEANING}.
 In another terminal, "usertrace list --pid PID" looks into the tree of a running command.
 `,
     )
@@ -146,7 +146,7 @@ function addSwitches(program: Command): void {
   for (const { name, isOn, words } of switches) {
     withTreeOptions(program.command(name))
       .description(`switch events of a running server or of a process ${words}, and print which`)
-      .argument('<pattern...>', 'SYSTEM:EVENT or EVENT, in which * ? and [...] stand for other characters')
+      .argument('<pattern...>', PATTERN_MEANING)
       .addHelpText(
         'after',
         `${examples(
@@ -170,15 +170,8 @@ function addTrace(program: Command): void {
     .option('-f, --follow', 'print events as they come, and remove them, until Ctrl-C')
     .option('-n, --count <n>', 'print the last N events; with -f or -e end after N', positiveNumber)
     .option('--clear', 'empty the buffer first; without -f print nothing')
-    .addOption(
-      new Option(
-        '-e, --event <pattern|definition>',
-        'print these events of processes, or of probes that are made for it; may be given again',
-      )
-        .argParser(collect)
-        .conflicts(['mount', 'follow', 'clear']),
-    )
-    .option(...FILTER_OPTION)
+    .addOption(eventOrProbeOption('print these events of processes').conflicts(['mount', 'follow', 'clear']))
+    .addOption(filterOption())
     .passThroughOptions()
     .addHelpText(
       'after',

@@ -8,12 +8,13 @@
  */
 
 import { COMMON_FIELDS_SIZE, ENTRY_MAX } from '@usertrace/abi';
-import type { Cpu, ErrnoName, Nanoseconds, Tid } from '@usertrace/base';
+import { assert, type Cpu, type ErrnoName, type Nanoseconds, type Tid } from '@usertrace/base';
 import { RingBuffer, kibOfSubBuffers, subBuffersForKib, SUB_BUFFERS_MIN } from '@usertrace/ring';
 import type { EventTracer, UserEvent } from '@usertrace/user-events';
 import { TraceClock, type TraceClockName } from './instance-clock.ts';
 import { ErrorLog } from './instance-error-log.ts';
 import { InstanceFilters } from './instance-filters.ts';
+import { InstanceTriggers } from './instance-triggers.ts';
 import { InstanceOptions, type TraceOptionName } from './instance-options.ts';
 import type { InstancePorts } from './instance-ports.ts';
 import type { TaskRecorder } from './instance-tasks.ts';
@@ -34,6 +35,7 @@ export class TraceInstance implements EventTracer {
   readonly options: InstanceOptions;
   readonly errors: ErrorLog;
   readonly filters: InstanceFilters;
+  readonly triggers: InstanceTriggers;
   readonly cpuCount: number;
   /** For what its files do that takes long. */
   readonly turns: Turns;
@@ -47,6 +49,8 @@ export class TraceInstance implements EventTracer {
   readonly #ports: InstancePorts;
   readonly #tasks: TaskRecorder;
   readonly #enabled = new Set<TracedEvent>();
+  /** Events that triggers have attached, with how many. */
+  readonly #heldCounts = new Map<TracedEvent, number>();
   readonly #waiting = new Set<() => void>();
   #clock: TraceClock;
   #isTracingOn = true;
@@ -83,6 +87,7 @@ export class TraceInstance implements EventTracer {
     this.#clock = new TraceClock('local', ports.clocks);
     this.errors = new ErrorLog(ports.clocks);
     this.filters = new InstanceFilters(ports.cpuCount);
+    this.triggers = new InstanceTriggers(this);
     this.options = new InstanceOptions(this.isTop, (option, isOn) => this.#optionChanged(option, isOn));
     // The kernel keeps the top instance's buffer small until something is traced.
     this.#isExpanded = !this.isTop;
@@ -116,23 +121,33 @@ export class TraceInstance implements EventTracer {
     return this.#enabled;
   }
 
-  /** See EventTracer: whether an event would be recorded now. */
-  accepts(payloadLength: number): boolean {
-    return this.#isRecording && payloadLength <= ENTRY_MAX - COMMON_FIELDS_SIZE;
+  /** See EventTracer: whether an event would be recorded now, or may pull a trigger. */
+  accepts(event: UserEvent, payloadLength: number): boolean {
+    const isWanted = (this.#isRecording && this.#enabled.has(event)) || this.triggers.has(event);
+    return isWanted && payloadLength <= ENTRY_MAX - COMMON_FIELDS_SIZE;
   }
 
-  /** See EventTracer: called for each write of a program to an event that is on. */
+  /** See EventTracer: called for each write of a program to an event that is attached. */
   record(event: UserEvent, pid: Tid, payload: Uint8Array): void {
-    if (this.filters.lets(event, () => new WrittenRecord(event.id, pid, payload, this.#ports)))
-      this.write(event.id, pid, payload);
+    const record = () => new WrittenRecord(event.id, pid, payload, this.#ports);
+    this.triggers.fire('before', event, record);
+    if (this.#enabled.has(event) && this.filters.lets(event, record)) this.write(event.id, pid, payload);
+    this.triggers.fire('behind', event, record);
   }
 
-  /** A probe was hit whose event is on. */
+  /** A probe was hit whose event is attached. */
   recordHit(event: ProbeEvent, { timeNs, tid, comm = '', entry, payload }: ProbeHit): void {
-    const record = new DataView(entry.buffer, entry.byteOffset, entry.length);
     // Hits do not tell their CPU, and no filter of them may ask for it.
-    if (!this.filters.lets(event, () => ({ record, tid, comm, cpu: 0 }))) return;
-    this.#writeAt(this.#clock.at(timeNs), event.id, tid, payload);
+    const record = () => ({
+      record: new DataView(entry.buffer, entry.byteOffset, entry.length),
+      tid,
+      comm,
+      cpu: 0,
+    });
+    this.triggers.fire('before', event, record);
+    if (this.#enabled.has(event) && this.filters.lets(event, record))
+      this.#writeAt(this.#clock.at(timeNs), event.id, tid, payload);
+    this.triggers.fire('behind', event, record);
   }
 
   /**
@@ -157,18 +172,43 @@ export class TraceInstance implements EventTracer {
   /** Switches an event on or off in this instance. The caller waits for its settled() if it wants to. */
   setEnabled(event: TracedEvent, isOn: boolean): void {
     if (this.#enabled.has(event) === isOn) return;
-    if (isOn) {
-      this.#enabled.add(event);
-      event.attach(this);
-    } else {
-      this.#enabled.delete(event);
-      event.detach(this);
-    }
+    if (isOn) this.#enabled.add(event);
+    else this.#enabled.delete(event);
+    if (this.isHeld(event)) return;
+    if (isOn) event.attach(this);
+    else event.detach(this);
+  }
+
+  /** Whether programs are told to write an event: it is on, or a trigger needs it. */
+  isAttached(event: TracedEvent): boolean {
+    return this.#enabled.has(event) || this.isHeld(event);
+  }
+
+  /** Whether triggers have an event attached, on or off. */
+  isHeld(event: TracedEvent): boolean {
+    return this.#heldCounts.has(event);
+  }
+
+  /** Has an event attached for a trigger. */
+  hold(event: TracedEvent): void {
+    const count = this.#heldCounts.get(event) ?? 0;
+    this.#heldCounts.set(event, count + 1);
+    if (count === 0 && !this.#enabled.has(event)) event.attach(this);
+  }
+
+  /** A trigger that held an event is gone. */
+  release(event: TracedEvent): void {
+    const count = (this.#heldCounts.get(event) ?? 0) - 1;
+    assert(count >= 0, `a trigger held event "${event.name}"`);
+    if (count > 0) this.#heldCounts.set(event, count);
+    else this.#heldCounts.delete(event);
+    if (count === 0 && !this.#enabled.has(event)) event.detach(this);
   }
 
   /** An event is gone. If it ever was on here, the buffer may hold entries that nobody can print any more. */
   eventRemoved(event: TracedEvent): void {
     this.filters.forget(event);
+    this.triggers.forget(event);
     if (event.wasTracedBy(this)) this.#mustClear = true;
   }
 
@@ -250,6 +290,7 @@ export class TraceInstance implements EventTracer {
   /** Detaches it from everything. Only without open files. */
   remove(): void {
     this.#isRemoved = true;
+    this.triggers.clear();
     for (const event of this.#enabled) this.setEnabled(event, false);
     this.clear();
   }

@@ -50,7 +50,8 @@ async function finishAll(paths: readonly string[]): Promise<string[]> {
         process.stdout.write(`${path}: ${result.how === 'already' ? 'was finished already' : 'finished'}\n`);
     } catch (error) {
       if (!(error instanceof TraceDatError) && errorCode(error) === undefined) throw error;
-      failures.push(`${path}: ${(error as Error).message}`);
+      const isRead = error instanceof TraceDatError;
+      failures.push(isRead ? `${path}: ${error.message}` : `cannot finish ${path}: ${errorCode(error)}`);
     }
   }
   return failures;

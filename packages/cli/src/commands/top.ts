@@ -2,6 +2,7 @@
 
 import { EventRates, type RatesReport } from '@usertrace/recording';
 import { coloursFor } from '../colours.ts';
+import { whenReaderLeaves } from '../lost-reader.ts';
 import { anyEventMatcher } from '../pattern.ts';
 import { splitEventOptions } from '../probes/event-choice.ts';
 import { RunProbes, scopeOf } from '../probes/run-probes.ts';
@@ -65,6 +66,7 @@ async function showRates(options: TopOptions, probes: RunProbes | undefined): Pr
   const { stdout } = process;
   // A reader that went away (`| head`) ends it.
   stdout.on('error', () => stop.abort());
+  const forgetReader = await whenReaderLeaves(() => stop.abort());
   const releaseKeys = hasScreen(options) ? listenForQuit(() => stop.abort()) : undefined;
   let shownAt = performance.now();
   try {
@@ -83,6 +85,7 @@ async function showRates(options: TopOptions, probes: RunProbes | undefined): Pr
     }, stop.signal);
   } finally {
     releaseKeys?.();
+    forgetReader();
     stop.abort();
     rates.stop();
   }

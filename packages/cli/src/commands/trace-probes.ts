@@ -5,6 +5,7 @@ import { PROVIDER_FIRST_EVENT_ID } from '@usertrace/abi';
 import { Cpu, Nanoseconds } from '@usertrace/base';
 import { type LiveEvent, LiveEvents } from '@usertrace/recording';
 import { ClockText, TraceText } from '@usertrace/ring';
+import { whenReaderLeaves } from '../lost-reader.ts';
 import { anyEventMatcher, eventMatcher } from '../pattern.ts';
 import { splitEventOptions } from '../probes/event-choice.ts';
 import { RunProbes, scopeOf, syncProbes } from '../probes/run-probes.ts';
@@ -64,6 +65,7 @@ async function follow(
   const stop = endOfCommand();
   const loop = new TurnLoop();
   process.stdout.on('error', () => stop.abort());
+  const forgetReader = await whenReaderLeaves(() => stop.abort());
   let followed: FollowedCommand | undefined;
   const live = new LiveEvents({
     patterns: options.event,
@@ -99,6 +101,7 @@ async function follow(
     await (probes?.sync() ?? syncProbes());
     return (await followed?.ended) ?? 0;
   } finally {
+    forgetReader();
     stop.abort();
     printer.print(live.stop());
   }

@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { closeSync, readSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import { errorCode } from '../failure.ts';
+import { whenReaderLeaves } from '../lost-reader.ts';
 import { splitTrace } from '../tree/texts.ts';
 import { type MountedTree, explain } from '../tree/mounted-tree.ts';
 import { type TreeOptions, chosenTree } from './tree-option.ts';
@@ -48,6 +49,7 @@ async function follow(tree: MountedTree, count: number): Promise<void> {
   const buffer = Buffer.alloc(READ_SIZE);
   const over = new AbortController();
   process.stdout.once('error', () => over.abort());
+  const forgetReader = await whenReaderLeaves(() => over.abort());
   try {
     for (let left = count; left > 0 && !over.signal.aborted; ) {
       const size = readAvailable(pipe, buffer, `${tree.folder}/trace_pipe`);
@@ -59,6 +61,7 @@ async function follow(tree: MountedTree, count: number): Promise<void> {
   } catch (error) {
     if (!over.signal.aborted) throw error;
   } finally {
+    forgetReader();
     closeSync(pipe);
   }
 }

@@ -1,7 +1,8 @@
 /** The grammar of `usertrace probe`. */
 
 import type { Command } from 'commander';
-import { collectNumber, examples } from '../help.ts';
+import { examples } from '../help.ts';
+import { filterOption, PATTERN_MEANING, pidsOption } from '../options.ts';
 
 /** What a definition is, for the help texts of all commands that take one. */
 export const DEFINITION_HELP = `
@@ -13,12 +14,6 @@ A DEFINITION is what the kernel's uprobe_events takes, with function names:
 ARGUMENT is %REGISTER, $stack, $stackN, $retval, $comm, @ADDRESS, +OFFSET(ARGUMENT) for what it points to, or \\NUMBER.
 TYPE is u8 to u64, s8 to s64, x8 to x64, char, string, bN@B/S, or one of these with [COUNT].
 `;
-
-/** The option of all commands that take definitions. */
-export const FILTER_OPTION = [
-  '--filter <expression>',
-  'only hits of the definitions for which this is true, such as `id == 7 && path ~ "/tmp/*"`',
-] as const;
 
 /** Adds `probe` and its subcommands to the program. */
 export function addProbeCommands(program: Command): void {
@@ -47,12 +42,8 @@ function addAdd(probe: Command): void {
     .command('add')
     .description('add probes that stay until they are removed, and print their events')
     .argument('<definition...>', 'what to probe')
-    .option(
-      '-p, --pid <pid>',
-      'only in this process and the children it will have; may be given again (default: all that map the file)',
-      collectNumber,
-    )
-    .option(...FILTER_OPTION)
+    .addOption(pidsOption('only in this process and the children it will have', 'all that map the file'))
+    .addOption(filterOption())
     .addHelpText(
       'after',
       `${examples(
@@ -85,7 +76,7 @@ function addRemove(probe: Command): void {
   probe
     .command('remove')
     .description('remove probes, and print which')
-    .argument('[pattern...]', 'GROUP:EVENT or EVENT, in which * ? and [...] stand for other characters')
+    .argument('[pattern...]', PATTERN_MEANING)
     .option('--all', 'all that were added')
     .addHelpText(
       'after',

@@ -27,6 +27,8 @@ const BUSY_FILL = 1 / 16;
 const SEARCH_INTERVAL_MS = 250;
 /** Names that a session holds; for more than so many characters it is told of all, and others are left out here. */
 const PATTERNS_LENGTH_MAX = 600;
+/** A command that removes all probes of an event, or of a group. */
+const REMOVAL = /^-:(?=\S)(?:(?<group>[^\s/]+)\/)?(?<event>[^\s/]*)\s*$/;
 /** Columns of uprobe_profile. */
 const PROFILE_WIDTH = { event: 44, hits: 15 } as const;
 
@@ -79,12 +81,20 @@ export class ServedProbes implements ProbesPort {
   }
 
   async execute(line: string, { tid }: Caller): Promise<ProbeRefusal | undefined> {
+    const removal = REMOVAL.exec(line)?.groups;
+    if (removal !== undefined) {
+      // Where there is no prober, there is nothing to remove.
+      if (!(await this.#hasProber())) return { code: 'ENOENT' };
+      // The prober knows of listeners only where a program is probed.
+      if (this.#isWanted(removal['group'], removal['event'])) return { code: 'EBUSY' };
+    }
     return this.#change(async (client) => {
       await client.request('execute', { line, folder: folderOf(tid) });
     });
   }
 
   async clear(): Promise<ProbeRefusal | undefined> {
+    if (!(await this.#hasProber())) return undefined;
     return this.#change(async (client) => {
       await client.request('clear', {});
     });
@@ -143,6 +153,19 @@ export class ServedProbes implements ProbesPort {
       // It has ended meanwhile, and its probes with it.
       return [];
     }
+  }
+
+  /** Whether somebody listens to one of these events in the tree. An empty name stands for all of its group. */
+  #isWanted(group: string | undefined, event: string | undefined): boolean {
+    return [...this.#wanted].some((name) => {
+      const [system, own] = name.split(':');
+      return (group === undefined || group === system) && (event === '' || event === own);
+    });
+  }
+
+  /** Whether there is a prober; none is started. */
+  async #hasProber(): Promise<boolean> {
+    return (await this.#connected(false).catch(() => undefined)) !== undefined;
   }
 
   /** @returns undefined when there is no prober, and none may be started */

@@ -3,10 +3,11 @@
  * tracepoints. What they do is in ../commands, and is loaded only when it is called.
  */
 
-import { type Command, InvalidArgumentError } from 'commander';
+import { type Command, InvalidArgumentError, Option } from 'commander';
 import { positiveNumber } from '../commands/tree-option.ts';
-import { collect, collectNumber, examples } from '../help.ts';
-import { DEFINITION_HELP, FILTER_OPTION } from '../probes/grammar.ts';
+import { examples } from '../help.ts';
+import { eventOption, eventOrProbeOption, filterOption, PATTERN_MEANING, pidsOption } from '../options.ts';
+import { DEFINITION_HELP } from '../probes/grammar.ts';
 import { durationInMs, sizeInBytes } from './quantities.ts';
 
 /** Where events are recorded when nobody says where: what trace-cmd writes and reads. */
@@ -25,13 +26,9 @@ function addRecord(program: Command): void {
     .command('record')
     .description('record events of programs into a file that trace-cmd and KernelShark read')
     .argument('[command...]', 'a command to run and record, with the processes it starts, after --')
-    .option(
-      '-e, --event <pattern|definition>',
-      'record only these events, or probes that are made for it; may be given again (default: all)',
-      collect,
-    )
-    .option(...FILTER_OPTION)
-    .option('-p, --pid <pid>', 'record only this process; may be given again (default: all)', collectNumber)
+    .addOption(eventOrProbeOption('record only these events', 'all'))
+    .addOption(filterOption())
+    .addOption(pidsOption('record only this process', 'all'))
     .option('-o, --output <file>', 'the file; what is in it is lost', TRACE_FILE)
     .option('-d, --duration <time>', 'end after so long, such as 10s or 5m', durationInMs)
     .option('--overwrite <size>', 'keep only the newest events, in so many bytes, such as 64M', sizeInBytes)
@@ -53,7 +50,7 @@ Programs that declare tracepoints (@usertrace/tracepoint) are found by themselve
 later; they need no flag and no restart. Their events are off again when the recording ends.
 With a command, ends when it ends, with its exit status. The file can be read at any moment, also after
 the recorder was killed; \`usertrace recover FILE\` finishes it then.
-A PATTERN is EVENT or SYSTEM:EVENT, in which * ? and [...] stand for other characters.
+A PATTERN is ${PATTERN_MEANING}.
 ${DEFINITION_HELP}`,
     )
     .action(async (command: string[], { event, duration, ...options }) => {
@@ -67,8 +64,8 @@ function addReport(program: Command): void {
     .command('report')
     .description('print the events of a trace.dat file as trace-cmd does')
     .argument('[file]', 'the file', TRACE_FILE)
-    .option('-e, --event <pattern>', 'print only these events; may be given again', collect)
-    .option('-p, --pid <pid>', 'print only events of this thread; may be given again', collectNumber)
+    .addOption(eventOption('print only these events'))
+    .addOption(pidsOption('print only events of this thread'))
     .option('--from <seconds>', 'leave out what is before this time, as it is printed', timeInNs)
     .option('--to <seconds>', 'leave out what is at this time and after', timeInNs)
     .option('--json', 'print one object a line')
@@ -89,7 +86,7 @@ function addDumps(program: Command): void {
     .description('write what the flight recorder of a process holds into a file, without stopping it')
     .argument('<pid>', 'the process', positiveNumber)
     .option('-o, --output <file>', 'the file (default: trace-PID.dat)')
-    .option('-e, --event <pattern>', 'only these events; may be given again', collect)
+    .addOption(eventOption('only these events'))
     .option('--json', 'print an object')
     .addHelpText(
       'after',
@@ -124,14 +121,14 @@ function addTop(program: Command): void {
   program
     .command('top')
     .description('show how many events processes write, by process and event')
-    .option(
-      '-e, --event <pattern|definition>',
-      'count only these events, or probes that are made for it; may be given again (default: all)',
-      collect,
+    .addOption(eventOrProbeOption('count only these events', 'all'))
+    .addOption(filterOption())
+    .addOption(pidsOption('count only this process', 'all'))
+    .addOption(
+      new Option('-i, --interval <time>', 'how often to show them, such as 500ms')
+        .argParser(durationInMs)
+        .default(1000, '1s'),
     )
-    .option(...FILTER_OPTION)
-    .option('-p, --pid <pid>', 'count only this process; may be given again', collectNumber)
-    .option('-i, --interval <time>', 'how often to show them, such as 500ms', durationInMs, 1000)
     .option('--once', 'show one interval and end')
     .option('--json', 'print an object for each interval')
     .addHelpText(
@@ -140,7 +137,7 @@ function addTop(program: Command): void {
         ['usertrace top', ''],
         ['usertrace top -e "http_*" -i 5s', ''],
         ['usertrace top --once --json | jq .events', ''],
-      )}\nThe events are on while they are counted.\n`,
+      )}\nThe events are on while they are counted. On a terminal, q ends it.\n`,
     )
     .action(async ({ event, interval, ...options }) =>
       (await import('../commands/top.ts')).top({ ...options, intervalMs: interval, event: event ?? ['*'] }),

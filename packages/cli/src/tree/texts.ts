@@ -67,6 +67,9 @@ const DECLARATION = /^(?<type>.*\S)\s+(?<name>[^\s[\]]+)(?<dimension>\[[^\]]*\])
 const FIELD =
   /^\tfield:(?<declaration>[^;]+);\toffset:(?<offset>\d+);\tsize:(?<size>\d+);\tsigned:(?<signed>[01]);$/;
 
+/** Of their arrays the size says how long they are: the kernel writes what was left in its memory into the brackets. */
+const CHARACTERS = /^(?:unsigned )?char$/;
+
 const UNSETTLED =
   /^(?<event>\S+) address=(?<address>0x[0-9a-f]+) bit=(?<bit>\d+) state=(?<state>\w+) tasks=(?<tids>[\d,]*)$/gm;
 
@@ -87,11 +90,13 @@ export function parseFormat(text: string): EventFormat {
     const declaration = DECLARATION.exec(groups?.['declaration'] ?? '')?.groups;
     if (groups === undefined || declaration === undefined) continue;
     if (declaration['name']?.startsWith('common_') === true) continue;
+    const size = Number(groups['size']);
+    const { type = '', dimension = '' } = declaration;
     fields.push({
-      type: `${declaration['type']}${declaration['dimension'] ?? ''}`,
+      type: `${type}${CHARACTERS.test(type) && dimension !== '' ? `[${size}]` : dimension}`,
       name: declaration['name'] as string,
       offset: Number(groups['offset']),
-      size: Number(groups['size']),
+      size,
       isSigned: groups['signed'] === '1',
     });
   }

@@ -7,12 +7,49 @@ import type { ErrnoName } from '@usertrace/base';
 import type { Requester, UserEvents } from '@usertrace/user-events';
 import type { TraceInstance } from '../instance.ts';
 import type { FileNode } from '../node.ts';
+import type { ProbesPort } from '../probe-event.ts';
+import { commandFile } from './command-file.ts';
 import { FILE_MODE, controlFile, taking } from './control-file.ts';
 import type { TreePorts } from './ports.ts';
 
 /** The kernel takes a write in portions of this many bytes, and a line must end within one. */
 const PORTION_BYTES = 4095;
+const REMOVAL = /^(?:-|![^:]*):/;
 
+/**
+ * `dynamic_events` of a tree with probes: of both kinds.
+ *
+ * @param isBusy whether somebody listens to a probe's event in this tree: then not all can be removed
+ */
+export function allDynamicEventsFile(
+  top: TraceInstance,
+  domain: UserEvents,
+  ports: TreePorts,
+  { probes, isBusy }: { readonly probes: ProbesPort; readonly isBusy: () => boolean },
+): FileNode {
+  return commandFile(top, {
+    mode: FILE_MODE.readWrite,
+    read: async () => domain.dynamicEventsText() + (await probes.listing()),
+    execute: async (line, caller) => {
+      const command = withoutComment(line);
+      if (/^[pr]/.test(command)) return probes.execute(command, caller);
+      ports.sweep();
+      const outcome = domain.runDynamicCommand(ports.requester(caller), command);
+      const mayBeProbe = REMOVAL.test(command) && (outcome === 'ok' || outcome === 'ENOENT');
+      if (!mayBeProbe) return outcome === 'ok' ? undefined : { code: outcome };
+      const refusal = await probes.execute(command.replace(REMOVAL, '-:'), caller);
+      // It may be the name of a probe, of a user event, or of both.
+      return refusal?.code === 'ENOENT' && outcome === 'ok' ? undefined : refusal;
+    },
+    emptying: (caller) => {
+      ports.sweep();
+      const refusal = isBusy() ? 'EBUSY' : removeAll(domain, ports.requester(caller));
+      return refusal ?? (() => probes.clear());
+    },
+  });
+}
+
+/** `dynamic_events` of a tree without probes. */
 export function dynamicEventsFile(top: TraceInstance, domain: UserEvents, ports: TreePorts): FileNode {
   return controlFile(top, {
     mode: FILE_MODE.readWrite,

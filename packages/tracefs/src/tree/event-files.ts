@@ -3,29 +3,16 @@
  * the directory it is in, which thus is the same object as long as somebody holds one of its files.
  */
 
-import { FilterRefusal } from '@usertrace/abi';
 import { type ErrnoName, unreachable } from '@usertrace/base';
 import type { TraceInstance } from '../instance.ts';
 import type { DirectoryNode, FileNode, TreeNode } from '../node.ts';
 import { formatTextOf, type TracedEvent } from '../traced-event.ts';
-import { type ControlFileRules, FILE_MODE, controlFile, taking } from './control-file.ts';
+import { type ControlFileRules, FILE_MODE, controlFile } from './control-file.ts';
 import type { EventCatalog } from './event-catalog.ts';
 import { switchEvents } from './event-switch.ts';
-import { parseUnsigned, stripSpaces, untilZero } from './written-text.ts';
-
-/** The kernel takes filters and triggers shorter than a page, and refuses others without a word in `error_log`. */
-const RULE_BYTES = 4096;
-/** What removes a trigger that every event could have; the kernel takes it where there is none. */
-const NO_TRIGGER = /^!(?:traceon|traceoff|stacktrace)$/;
-
-/** What the kernel prints for an event without triggers, and without any it could have. */
-const TRIGGER_TEXT = '# Available triggers:\n#\n';
-/** What the kernel prints for a system's filter, whatever was set. */
-const SYSTEM_FILTER_TEXT =
-  '### global filter ###\n' +
-  '# Use this to set filters for multiple events.\n' +
-  '# Only events with the given fields will be affected.\n' +
-  '# If no events are modified, an error message will be displayed here\n';
+import { filterRules } from './filter-files.ts';
+import { triggerRules } from './trigger-file.ts';
+import { parseUnsigned } from './written-text.ts';
 
 const EVENT_FILE_NAMES = ['enable', 'filter', 'trigger', 'format', 'id'] as const;
 type EventFileName = (typeof EVENT_FILE_NAMES)[number];
@@ -72,18 +59,12 @@ export class EventDirectory implements DirectoryNode {
         return enableRules(
           this.#instance,
           () => (this.#catalog.has(this.#event) ? [this.#event] : undefined),
-          () => (this.#instance.enabledEvents.has(this.#event) ? '1\n' : '0\n'),
+          () => stateText(this.#instance, this.#event),
         );
       case 'filter':
         return filterRules(this.#instance, this.#event, () => this.#catalog.has(this.#event));
       case 'trigger':
-        return {
-          mode: FILE_MODE.readWrite,
-          read: () => TRIGGER_TEXT,
-          write: taking((written) =>
-            refuseUnless(NO_TRIGGER, this.#instance, 'event trigger', 'triggers', written),
-          ),
-        };
+        return triggerRules(this.#instance, this.#catalog, this.#event);
       case 'format':
         return { mode: FILE_MODE.read, read: () => formatTextOf(this.#event) };
       case 'id':
@@ -120,70 +101,7 @@ export function enableRules(
   };
 }
 
-/** Where errors of filters come from, in `error_log`. */
-const FILTER_LOCATION = 'event filter parse error';
-
-/**
- * The `filter` file of an event.
- *
- * @param isThere whether the event still exists
- */
-function filterRules(instance: TraceInstance, event: TracedEvent, isThere: () => boolean): ControlFileRules {
-  return {
-    mode: FILE_MODE.readWrite,
-    read: () => instance.filters.text(event),
-    write: taking((written) => {
-      if (written.length >= RULE_BYTES) return 'EINVAL';
-      if (!isThere()) return 'ENODEV';
-      try {
-        instance.filters.set(event, untilZero(written));
-        return undefined;
-      } catch (error) {
-        if (!(error instanceof FilterRefusal)) throw error;
-        const { filter, logged, code } = error;
-        instance.errors.add(FILTER_LOCATION, logged.text, filter, logged.position);
-        return code;
-      }
-    }),
-  };
-}
-
-/**
- * The `filter` file of a system. It takes every text, as the kernel's does; which events cannot have the filter is told in
- * their own files and in `error_log`.
- *
- * @param events those of the system; undefined when they are gone
- */
-export function systemFilterRules(
-  instance: TraceInstance,
-  events: () => readonly TracedEvent[] | undefined,
-): ControlFileRules {
-  return {
-    mode: FILE_MODE.readWrite,
-    read: () => SYSTEM_FILTER_TEXT,
-    write: taking((written) => {
-      if (written.length >= RULE_BYTES) return 'EINVAL';
-      const filtered = events();
-      if (filtered === undefined) return 'ENODEV';
-      for (const { text, filter, position } of instance.filters.setAll(filtered, untilZero(written)))
-        instance.errors.add(FILTER_LOCATION, text, filter, position);
-      return undefined;
-    }),
-  };
-}
-
-/** Takes what removes a filter or a trigger, for there is none, and refuses to set one. A blank text is nothing. */
-function refuseUnless(
-  removal: RegExp,
-  instance: TraceInstance,
-  location: string,
-  what: string,
-  written: string,
-): ErrnoName | undefined {
-  if (written.length >= RULE_BYTES) return 'EINVAL';
-  const command = stripSpaces(written);
-  if (removal.test(command)) return undefined;
-  if (command === '') return 'EINVAL';
-  instance.errors.add(location, `usertrace does not support ${what} yet`, command, 0);
-  return 'EINVAL';
+/** What an event's `enable` file says: a star tells of triggers that have it attached. */
+function stateText(instance: TraceInstance, event: TracedEvent): string {
+  return `${instance.enabledEvents.has(event) ? 1 : 0}${instance.isHeld(event) ? '*' : ''}\n`;
 }

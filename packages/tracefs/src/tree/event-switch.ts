@@ -55,7 +55,7 @@ export function groupStateText(instance: TraceInstance, events: Iterable<TracedE
   let isSomeOn = false;
   let isSomeOff = false;
   for (const event of events) {
-    if (instance.enabledEvents.has(event)) isSomeOn = true;
+    if (instance.isAttached(event)) isSomeOn = true;
     else isSomeOff = true;
     if (isSomeOn && isSomeOff) return 'X\n';
   }

@@ -98,29 +98,6 @@ describe('events/SYSTEM/EVENT', () => {
     expect(unchanged).toBeUndefined();
     expect(changed).toBe(world.directory('events/user_events/changed'));
   });
-
-  test('takes no trigger but says so', () => {
-    const world = worldWith('ev u32 a');
-    expect(world.cat('events/user_events/ev/trigger')).toBe('# Available triggers:\n#\n');
-    expect(world.put('events/user_events/ev/trigger', '!traceoff\n')).toBe(10);
-    world.nowNs = 2_000;
-    expect(world.put('events/user_events/ev/trigger', 'traceoff')).toBe('EINVAL');
-    expect(world.cat('error_log').split('\n').slice(0, 3)).toEqual([
-      '[  100.000002] event trigger: error: usertrace does not support triggers yet',
-      '  Command: traceoff',
-      '           ^',
-    ]);
-  });
-
-  test('refuses for a trigger, without a word, what is blank or long', () => {
-    const world = worldWith('ev u32 a');
-    for (const written of ['\n', ' ', '\0', ' '.repeat(5000), 'x'.repeat(4096), 'x'.repeat(1_048_576)]) {
-      expect(world.put('events/user_events/ev/trigger', written)).toBe('EINVAL');
-    }
-    expect(world.cat('error_log')).toBe('');
-    expect(world.put('events/user_events/ev/trigger', 'x'.repeat(4095))).toBe('EINVAL');
-    expect(world.cat('error_log')).toContain(`Command: ${'x'.repeat(4095)}\n`);
-  });
 });
 
 const READING = { readable: true, writable: false, nonBlocking: false, append: false, truncate: false };

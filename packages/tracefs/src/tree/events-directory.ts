@@ -14,8 +14,9 @@ import type { TracedEvent } from '../traced-event.ts';
 import { FILE_MODE, controlFile } from './control-file.ts';
 import { FixedDirectory } from './directory.ts';
 import type { EventCatalog } from './event-catalog.ts';
-import { EventDirectory, enableRules, systemFilterRules } from './event-files.ts';
+import { EventDirectory, enableRules } from './event-files.ts';
 import { groupStateText } from './event-switch.ts';
+import { systemFilterRules } from './filter-files.ts';
 
 const DIRECTORY_MODE = 0o755;
 

@@ -22,7 +22,7 @@ export function setEventFile(instance: TraceInstance, catalog: EventCatalog): Fi
   };
   return controlFile(instance, {
     mode: FILE_MODE.readWrite,
-    read: () => eventLines(catalog.listedBy(instance).filter((event) => instance.enabledEvents.has(event))),
+    read: () => eventLines(catalog.listedBy(instance).filter((event) => instance.isAttached(event))),
     opening: (mode) => {
       if (!mode.writable || !mode.truncate) return undefined;
       switchedOff = [...instance.enabledEvents];

@@ -19,7 +19,12 @@ import { ProbeEvents } from '../probe-events.ts';
 import type { TracedEvent } from '../traced-event.ts';
 import { FILE_MODE, controlFile, takingNumber } from './control-file.ts';
 import { FixedDirectory } from './directory.ts';
-import { dynamicEventsFile, userEventsStatusFile, userEventsUnsettledFile } from './dynamic-events.ts';
+import {
+  allDynamicEventsFile,
+  dynamicEventsFile,
+  userEventsStatusFile,
+  userEventsUnsettledFile,
+} from './dynamic-events.ts';
 import { EventCatalog } from './event-catalog.ts';
 import { DIRECTORY_MODE, instanceFiles } from './instance-directory.ts';
 import { InstancesDirectory } from './instances-directory.ts';
@@ -87,7 +92,7 @@ export class TraceTree {
       user_events_data: userEventsData,
       user_events_status: userEventsStatusFile(top, domain, ports),
       user_events_unsettled: userEventsUnsettledFile(top, domain),
-      ...(probes === undefined ? {} : this.#probeFiles(top, probes)),
+      ...(probes === undefined ? {} : this.#probeFiles(top, probes, domain, ports)),
     });
   }
 
@@ -105,7 +110,12 @@ export class TraceTree {
     this.#isWantedWhenNew = isWanted;
   }
 
-  #probeFiles(top: TraceInstance, probes: ProbesPort): Record<string, TreeNode> {
+  #probeFiles(
+    top: TraceInstance,
+    probes: ProbesPort,
+    domain: UserEvents,
+    ports: TreePorts,
+  ): Record<string, TreeNode> {
     const events = new ProbeEvents(probes, {
       added: (event) => this.#eventAdded(event),
       removed: (event) => {
@@ -119,8 +129,10 @@ export class TraceTree {
       has: (system, name) => this.#catalog.inSystem(system)?.has(name) ?? false,
       named: (tid, comm) => this.#tasks.keepCommand(tid, comm),
     });
+    const isBusy = (): boolean => events.isAnyEnabled;
     return {
-      uprobe_events: uprobeEventsFile(top, probes, () => events.isAnyEnabled),
+      dynamic_events: allDynamicEventsFile(top, domain, ports, { probes, isBusy }),
+      uprobe_events: uprobeEventsFile(top, probes, isBusy),
       uprobe_profile: uprobeProfileFile(top, probes),
     };
   }
