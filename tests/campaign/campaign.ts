@@ -14,6 +14,7 @@ import {
   isRefusedByKernel,
   type Observed,
   type Outcome,
+  returnsUnderKernel,
   runAlone,
   runUnderKernel,
   runUnderOurs,
@@ -48,6 +49,8 @@ export interface Finding {
   readonly undetermined: number;
   /** Places that were hit, and where the kernel allows no probe. */
   readonly refusedByKernel: number;
+  /** Functions of return probes that were left by longjmp, by an exception, or with the program: the kernel tells as many returns. */
+  readonly leftOtherwise: number;
   /** Where the kernel's own uprobe changed what the program did: not among the places. */
   readonly harmful: readonly string[];
   readonly hits: number;
@@ -98,16 +101,20 @@ export async function probe(
     const ours = await runUnderOurs(workload, [...places, ...uncounted], own, RUN_TIMEOUT_MS);
     differences.push(...differencesOf('the probed run', alone, ours));
     const doubtful: Place[] = [];
-    let [undetermined, refusedByKernel] = [0, 0];
+    let [undetermined, refusedByKernel, leftOtherwise] = [0, 0, 0];
     for (const [index, place] of places.entries()) {
       if (counts.get(place) !== second.hits[index]) undetermined++;
       else if (counts.get(place) !== seen(ours, index)) doubtful.push(place);
     }
     const changing = changingCounts(workload, doubtful, counts, own);
+    const returning = doubtful.filter((place) => place.kind === 'r' && !changing.has(place));
+    const returns =
+      returning.length === 0 ? [] : returnsUnderKernel(workload, returning, own, RUN_TIMEOUT_MS);
     for (const place of doubtful) {
       const index = places.indexOf(place);
       const kernel = counts.get(place) ?? 0;
       if (changing.has(place)) undetermined++;
+      else if (returns[returning.indexOf(place)] === seen(ours, index)) leftOtherwise++;
       else if (kernel === 0 && (await isRefusedByKernel(workload.file, place))) refusedByKernel++;
       else
         differences.push(
@@ -125,6 +132,7 @@ export async function probe(
       executed: places.filter((place) => (counts.get(place) ?? 0) > 0).length,
       undetermined,
       refusedByKernel,
+      leftOtherwise,
       harmful: harmful.map(({ name, offset }) => `${name} at 0x${offset.toString(16)}`),
       hits: sumOf(ours.hits) + sumOf(ours.misses),
       misses: sumOf(ours.misses),

@@ -48,6 +48,8 @@ function print(finding: Finding): void {
   );
   if (finding.refusedByKernel > 0)
     console.log(`  ${finding.refusedByKernel} were hit where the kernel allows no probe`);
+  if (finding.leftOtherwise > 0)
+    console.log(`  ${finding.leftOtherwise} did not return each time they were called`);
   for (const place of finding.harmful)
     console.log(`  left out, since the kernel's uprobe changes the program: ${place}`);
   for (const difference of differences.slice(0, DIFFERENCES_MAX)) console.log(`  DIFFERENT: ${difference}`);

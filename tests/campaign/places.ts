@@ -89,18 +89,21 @@ export class Places {
     };
   }
 
-  #returnOf({ address, names }: ImageFunction): Place | undefined {
+  #returnOf({ address, size, names }: ImageFunction): Place | undefined {
     const { image, file } = this.#symbols;
     const offset = fileOffsetOf(file, BigInt(address));
     if (offset === undefined) return undefined;
     const found = returnSites(image, address);
+    const { instructions } = disassemble(image.read(address, size) ?? new Uint8Array(), address);
+    // To the kernel each time is a call with a return of its own.
+    const jumpsToItself = instructions.some(({ flow, target }) => target === address && flow !== 'call');
     const isJump = found.kind === 'known' && found.sites.every(({ placement }) => placement.kind === 'jump');
     return {
       kind: 'r',
       name: names[0] ?? `0x${address.toString(16)}`,
       offset: Number(offset),
       expected: isJump ? 'jump' : found.kind === 'known' ? 'mixed' : found.reason,
-      isForKernel: !VECTOR_ENCODINGS.has(image.read(address, 1)?.[0] ?? 0),
+      isForKernel: !jumpsToItself && !VECTOR_ENCODINGS.has(image.read(address, 1)?.[0] ?? 0),
     };
   }
 }

@@ -24,6 +24,8 @@ const SCRIPT = '"$@" >"$OUT" 2>"$OUT.errors" </dev/null; echo "status $?" >>"$OU
 
 /** How often it is looked at what places have become; processes that live for less are not seen. */
 const KINDS_MS = 20;
+/** Of each CPU: some hundred thousand returns. */
+const RETURNS_BUFFER_KIB = 16_384;
 /** What timeout(1) ends with after SIGKILL. */
 const TIMED_OUT = 137;
 
@@ -59,7 +61,14 @@ function launchOf({ command, env }: Workload, folder: string): Launch {
     command: '/bin/sh',
     args: ['-c', SCRIPT, 'sh', '/usr/bin/env', ...settings, ...command],
     // Nothing of ours, so that each run has the same on its stack.
-    env: { PATH: '/usr/bin:/bin', LC_ALL: 'C', TZ: 'UTC', PYTHONHASHSEED: '0', OUT: output },
+    env: {
+      PATH: '/usr/bin:/bin',
+      LC_ALL: 'C',
+      TZ: 'UTC',
+      PYTHONHASHSEED: '0',
+      PERL_HASH_SEED: '0',
+      OUT: output,
+    },
     output,
   };
 }
@@ -96,6 +105,31 @@ export function runUnderKernel(
   const outcome = runAlone(workload, folder, timeoutMs);
   kernel.enable(false);
   return outcome === undefined ? undefined : { ...outcome, hits: kernel.hits };
+}
+
+/**
+ * How often functions return, by the lines of the kernel's return probes. What `runUnderKernel` tells of these are calls, of which some
+ * never return.
+ */
+export function returnsUnderKernel(
+  workload: Workload,
+  places: readonly Place[],
+  folder: string,
+  timeoutMs: number,
+): number[] {
+  using kernel = new KernelUprobes(RETURNS_BUFFER_KIB);
+  for (const [index, { offset, kind }] of places.entries())
+    kernel.add('place', workload.file, offset, `index=\\${index}:u32`, kind);
+  kernel.enable(true, true);
+  if (runAlone(workload, folder, timeoutMs) === undefined)
+    throw new Error(`Cannot wait longer than ${timeoutMs} ms for ${workload.name}`);
+  kernel.enable(false, true);
+  const returns = places.map(() => 0);
+  for (const line of kernel.lines) {
+    const index = Number(/ index=(\d+)$/u.exec(line)?.[1]);
+    returns[index] = (returns[index] ?? 0) + 1;
+  }
+  return returns;
 }
 
 /** Whether the kernel refuses a probe at a place; it tells only when the file is mapped. */

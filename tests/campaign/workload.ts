@@ -15,6 +15,8 @@ export interface Workload {
   readonly file: string;
   readonly command: readonly string[];
   readonly env: Readonly<Record<string, string>>;
+  /** It allocates by the addresses that it gets from the kernel, so that pointers differ when anything else is mapped. */
+  readonly hasVaryingPointers: boolean;
 }
 
 const LIBRARIES = '/usr/lib/x86_64-linux-gnu';
@@ -213,7 +215,7 @@ export function workloads(folder: string): Workload[] {
   ];
   return all
     .filter(({ file, command }) => existsSync(file) && existsSync(command[0] ?? ''))
-    .map((workload) => ({ ...workload, env: {} }));
+    .map((workload) => ({ ...workload, env: {}, hasVaryingPointers: workload.name === 'cc1' }));
 }
 
 /** What `cc` runs to compile, or nothing. */

@@ -3,7 +3,8 @@ import { type DefinitionPort, type FetchArgument, parseDefinition } from '@usert
 /** A file system in which every path is a file. */
 const EVERYWHERE: DefinitionPort = { look: () => ({ kind: 'regular', identity: '' }) };
 
-/** The fetch arguments that a definition's words say. */
+/** The fetch arguments that a definition's words say; with `$retval` among them, a return probe's. */
 export function fetchArguments(text: string): readonly FetchArgument[] {
-  return parseDefinition(`p:t/t /x:0 ${text}`, EVERYWHERE)?.arguments ?? [];
+  const kind = text.includes('$retval') ? 'r' : 'p';
+  return parseDefinition(`${kind}:t/t /x:0 ${text}`, EVERYWHERE)?.arguments ?? [];
 }

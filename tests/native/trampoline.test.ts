@@ -58,6 +58,7 @@ function run(
     probes?: number;
     slotCountShift?: number;
     isProbed?: boolean;
+    isReturn?: boolean;
     isTimed?: boolean;
   } = {},
 ): RunResult {
@@ -68,6 +69,7 @@ function run(
     probes = 1,
     slotCountShift = 14,
     isProbed = true,
+    isReturn = false,
     isTimed = false,
   } = options;
   const fetched = fetchArguments(text);
@@ -75,13 +77,16 @@ function run(
   const laneSize = LANE_HEADER.size + 2 ** (slotCountShift + slotSizeShift);
   const laneSizeShift = Math.ceil(Math.log2(laneSize));
   const lanes = { address: LANES, laneCountShift: 1, laneSizeShift, slotSizeShift, slotCountShift };
-  const displaced = disassemble(CODE, FUNCTION).instructions.slice(0, 2);
+  const { instructions } = disassemble(CODE, FUNCTION);
+  const displaced = isReturn ? instructions.slice(-2) : instructions.slice(0, 2);
+  const start = displaced[0]?.address ?? 0;
   const length = displaced.reduce((sum, instruction) => sum + instruction.length, 0);
   const trampoline = makeTrampoline({
     address: TRAMPOLINE,
     probeAddress: FUNCTION,
     displaced,
-    continueAt: FUNCTION + length,
+    continueAt: start + length,
+    ...(isReturn ? { returning: { poppedBytes: 0 } } : {}),
     probes: Array.from({ length: probes }, (_, index) => ({
       arguments: fetched,
       lanes,
@@ -92,8 +97,8 @@ function run(
   });
   const code = Buffer.from(CODE);
   if (isProbed) {
-    code.writeUInt8(0xe9, 0);
-    code.writeInt32LE(TRAMPOLINE - (FUNCTION + 5), 1);
+    code.writeUInt8(0xe9, start - FUNCTION);
+    code.writeInt32LE(TRAMPOLINE - (start + 5), start - FUNCTION + 1);
   }
   const words = Buffer.alloc(128);
   for (let index = 0; index < probes; index++) words.writeUInt32LE(gate + (gate && index), index * GATE.size);
@@ -193,6 +198,24 @@ describe.skipIf(missing('cc') !== undefined)('a trampoline', () => {
     expect({ broken, hits: hits.length }).toEqual({ broken: 0n, hits: 3000 });
     const counts = [77, 78, 79].map((number) => hits.filter(({ probe }) => probe === number).length);
     expect(counts).toEqual([1000, 1000, 1000]);
+  });
+
+  it('of a return tells the value and where it returns to, and returns there', () => {
+    const text = '%ax $retval %sp $stack %ip $stack0';
+    const { hits, broken, lost } = run(text, { threads: 4, calls: 2000, isReturn: true });
+    expect({ broken, lost, hits: hits.length }).toEqual({ broken: 0n, lost: 0n, hits: 8000 });
+    const callers = new Set(hits.map(({ slot }) => slot.readBigUInt64LE(SLOT.returnAddress)));
+    expect(callers.size).toBe(1);
+    for (const hit of hits) {
+      expect(value(hit, text, 1)).toBe(value(hit, text, 0));
+      // As the caller has it, whose frame is aligned.
+      expect([value(hit, text, 2) % 16n, value(hit, text, 3)]).toEqual([0n, value(hit, text, 2)]);
+      expect(value(hit, text, 4)).toBe([...callers][0]);
+      expect(value(hit, text, 5)).not.toBe(value(hit, text, 4));
+    }
+    const seen = hits.map((hit) => Number(value(hit, text, 1))).toSorted((one, other) => one - other);
+    expect(seen).toEqual(Array.from({ length: 8000 }, (_, index) => 4 * Math.floor(index / 4) + 7));
+    expect(run(text, { isReturn: true, gate: 0 })).toMatchObject({ broken: 0n, hits: [], lost: 0n });
   });
 
   it('records nothing while its gate is shut', () => {

@@ -60,6 +60,18 @@ static void answer(long count) {
   fflush(stdout);
 }
 
+static void children(long children, long count) {
+  for (long i = 0; i < children; i++) {
+    pid_t child = fork();
+    if (child == 0) {
+      call(count);
+      _exit(0);
+    }
+    waitpid(child, NULL, 0);
+  }
+  printf("children %ld\n", children);
+}
+
 int main(int argc, char **argv) {
   if (argc > 1) {
     answer(atol(argv[1]));
@@ -78,6 +90,10 @@ int main(int argc, char **argv) {
       int status;
       waitpid(child, &status, 0);
       if (status != 0) printf("child %d\n", status);
+    } else if (strncmp(line, "children ", 9) == 0) {
+      char *rest;
+      long many = strtol(line + 9, &rest, 10);
+      children(many, atol(rest));
     } else if (strncmp(line, "exec ", 5) == 0) {
       line[strcspn(line, "\n")] = 0;
       execl("/proc/self/exe", argv[0], line + 5, (char *)NULL);

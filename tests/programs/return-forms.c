@@ -37,6 +37,9 @@ FUNCTION(form_mixed, NEXT, "lea (%rdi,%rdi,2),%rax\ntest $1,%dil\nje 1f\nlea (%r
 FUNCTION(form_short, NEXT, "lea (%rdi,%rdi,2),%rax\nlea (%rax),%rax\nret");
 /* It has no room for one. */
 FUNCTION(form_tiny, NEXT, "mov %rdi,%rax\nret");
+/* It runs on into the function behind it. */
+FUNCTION(form_through, NEXT, "lea (%rdi,%rdi,2),%rax");
+FUNCTION(form_behind, NEXT, "lea (%rax),%rax\nlea (%rax),%rax\nret");
 /* It takes two words of its caller's along. */
 FUNCTION(form_taking, NEXT, "lea (%rdi,%rdi,2),%rax\nlea (%rax),%rax\nret $16");
 FUNCTION(form_last, NEXT, "jmp form_last");
@@ -44,7 +47,7 @@ FUNCTION(call_taking, ALIGNED, "push %rbp\nmov %rsp,%rbp\npush %rdi\npush %rdi\n
 
 static long wrong_calls(long number) {
   long (*const threefold[])(long) = {form_padded, form_repeated, form_bound, form_pops, form_relative,
-                                     form_branch, form_mixed, form_short, call_taking};
+                                     form_branch, form_mixed, form_short, form_through, call_taking};
   long wrong = form_tiny(number) != number;
   for (unsigned i = 0; i < sizeof threefold / sizeof *threefold; i++) wrong += threefold[i](number) != 3 * number;
   return wrong;

@@ -111,6 +111,11 @@ export class ProbeWorld {
     return this.#start([this.file(name)]);
   }
 
+  /** Starts a shell with a script. */
+  startShell(script: string): Child {
+    return this.#start(['sh', '-c', script]);
+  }
+
   /** Starts a usertrace command. */
   start(...args: readonly string[]): Child {
     return this.#start([process.execPath, USERTRACE, ...args]);

@@ -28,3 +28,10 @@ export function disturbedThreads(pid: number): string[] {
     return (statusField(Number(tid), 'TracerPid') ?? '0') !== '0' || state === 't' || state === 'T';
   });
 }
+
+/** Children of a process that have ended and were not waited for. */
+export function zombiesOf(pid: number): number[] {
+  const text = readFileSync(`/proc/${pid}/task/${pid}/children`, 'latin1').trim();
+  const children = text === '' ? [] : text.split(' ').map(Number);
+  return children.filter((child) => stateOf(child) === 'Z');
+}

@@ -2,16 +2,20 @@
  * Probes by jump in programs that run: their hits and values are right, the programs do what they do unprobed, and nothing that
  * happens to tracer, thread or process harms them.
  */
-import type { Hit, ProbeTracer } from '@usertrace/uprobes';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { fileOffsetOf } from '@usertrace/abi';
+import { disassemble, FileSymbols, type Hit, type ProbeTracer } from '@usertrace/uprobes';
 import type { Utrace } from '@usertrace/utrace';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished } from 'vitest';
 import type { AnsweringProgram } from '../support/answering-program.ts';
 import { cProgram } from '../support/c-programs.ts';
 import { missing } from '../support/requirements.ts';
 import { until } from '../support/wait.ts';
 import { inRepository } from '../support/repository.ts';
 import { definitionOf, isCodeUnchanged } from '../support/native-probes.ts';
-import { unprobed, withTracer } from './breakpoint-fixture.ts';
+import { start, unprobed, withTracer } from './breakpoint-fixture.ts';
 import { finishAsOrdinaryUser, needs } from './fixture.ts';
 import { startAnswering } from './killed-tracers.ts';
 
@@ -147,6 +151,52 @@ describe.skipIf(lacking !== undefined)('probes by jump', () => {
     },
     120_000 * SCALE,
   );
+
+  it('told and lost are all calls that were made', async () => {
+    const program = cProgram('tests/programs/values.c');
+    const target = await startAnswering(program);
+    const definition = definitionOf(`p:g/e ${program}:probed_values a=%di s=+0(%dx):string`);
+    await withTracer(async (tracer) => {
+      await tracer.attach(target.pid);
+      for (const threads of [2, 3, 8]) {
+        let hits = 0;
+        const remove = await tracer.add(definition, () => (hits += 1));
+        expectJump(tracer);
+        // More than lanes hold, unless we keep up with them.
+        await target.ask(`threads ${threads} 20000`);
+        tracer.drain();
+        expect(hits + tracer.misses(definition)).toBe(threads * 20_000);
+        expect(hits).toBeGreaterThan(0);
+        await remove();
+      }
+    });
+  });
+
+  it('cover nothing that exceptions and computed jumps lead to', async (context) => {
+    needs(context, 'c++');
+    const program = cProgram('tests/programs/unusual-entries.cc', ['-Os', '-no-pie']);
+    const command = [program, '300'];
+    const { image, file } = FileSymbols.open(program, { read: (path) => readFileSync(path) })!;
+    const places = image.functions
+      .filter(({ names }) => names.some((name) => name.startsWith('probed_')))
+      .flatMap(({ address, size }) => disassemble(image.read(address, size)!, address).instructions)
+      .map(({ address }) => fileOffsetOf(file, BigInt(address)));
+    const output = path.join(mkdtempSync(path.join(tmpdir(), 'usertrace-entries-')), 'output');
+    onTestFinished(() => rmSync(path.dirname(output), { recursive: true }));
+    // Neighbours would be breakpoints.
+    for (let first = 0; first < 5; first++) {
+      const chosen = places.filter((_, index) => index % 5 === first);
+      let hits = 0;
+      await withTracer(async (tracer, utrace) => {
+        for (const [index, offset] of chosen.entries())
+          await tracer.add(definitionOf(`p:g/e${index} ${program}:${offset}`), () => (hits += 1));
+        start(tracer, command, output);
+        await utrace.untilEmpty();
+      });
+      expect(readFileSync(output, 'utf8'), `places ${chosen.join(' ')}`).toBe(unprobed(command));
+      expect(hits).toBeGreaterThan(300);
+    }
+  });
 
   it('record nothing while nobody listens', async () => {
     const program = cProgram('tests/programs/values.c');

@@ -85,6 +85,43 @@ describe.each<ProbeUser>(['root', 'ordinary'])('as %s', (user) => {
     expect(await waiter.end()).toEqual({ status: 0, signal: null });
   });
 
+  test('list says at how many of a function’s returns there are jumps, and why not at the others', async (context) => {
+    needs(context, 'root', 'cc', 'setpriv');
+    const of = await makeWorld(user);
+    const forms = of.startProgram('return-forms');
+    await forms.line(/^ready$/);
+    const [mixed, branch] = ['mixed', 'branch'].map(
+      (name) => `r:app/${name} ${of.file('return-forms')}:form_${name} v=$retval:s64`,
+    );
+    const tracer = of.start(
+      'trace',
+      '-n',
+      '6',
+      '-p',
+      String(forms.pid),
+      '-e',
+      mixed ?? '',
+      '-e',
+      branch ?? '',
+    );
+    await of.untilInForce('mixed', forms.pid);
+    await of.untilInForce('branch', forms.pid);
+    const listed = (await of.run('probe', 'list')).stdout;
+    expect(listed).toContain(
+      'jump at 1 of 2 returns, else breakpoint: something jumps to where the jump would be',
+    );
+    expect(listed).toContain('jump at 2 of 2 returns  0 hits');
+    forms.say('threads 1 3');
+    await forms.line(/^done 0$/);
+    expect(await tracer.ended, tracer.stderr).toEqual({ status: 0, signal: null });
+    const told = tracer.lines.filter((line) =>
+      /(?:mixed|branch): \([0-9a-fx]+ <- [0-9a-fx]+\) v=[036]$/u.test(line),
+    );
+    expect(told, tracer.lines.join('\n')).toHaveLength(6);
+    await untilProberIsGone(of);
+    expect(await forms.end()).toEqual({ status: 0, signal: null });
+  });
+
   test('record -e takes a definition: all calls are there, and the probe is gone after it', async (context) => {
     needs(context, 'root', 'cc', 'setpriv');
     const of = await makeWorld(user);
@@ -162,6 +199,82 @@ describe.each<ProbeUser>(['root', 'ordinary'])('as %s', (user) => {
     expect(await target.ended).toEqual({ status: 7, signal: null });
     await stop(recorder);
     expect(await recorded(of, 'e.dat')).toEqual([...expected(5), ...expected(4)]);
+  });
+});
+
+describe('children', () => {
+  const CHILDREN = 200;
+  const CALLS = 10;
+
+  /** How many hits each process of a text or recording has. */
+  function countsOf(pids: readonly number[]): readonly number[] {
+    const counts = new Map<number, number>();
+    for (const pid of pids) counts.set(pid, (counts.get(pid) ?? 0) + 1);
+    return [...counts.values()];
+  }
+
+  async function makeChildren(target: Child): Promise<void> {
+    target.say(`children ${CHILDREN} ${CALLS}`);
+    await target.line(/^children /, GONE_TIMEOUT_MS * 4);
+  }
+
+  test.for<{ readonly user: ProbeUser; readonly probe: 'run' | 'kept'; readonly whose: 'all' | 'named' }>([
+    { user: 'root', probe: 'run', whose: 'all' },
+    { user: 'root', probe: 'run', whose: 'named' },
+    { user: 'root', probe: 'kept', whose: 'all' },
+    { user: 'root', probe: 'kept', whose: 'named' },
+    { user: 'ordinary', probe: 'run', whose: 'all' },
+    { user: 'ordinary', probe: 'kept', whose: 'named' },
+  ])(
+    'of a recorded process have every hit from their first on: $user, a probe $probe, $whose',
+    { timeout: 240_000 },
+    async ({ user, probe, whose }, context) => {
+      needs(context, 'root', 'cc', 'setpriv');
+      const of = await makeWorld(user);
+      const target = await of.startTarget();
+      if (probe === 'kept') expect((await of.run('probe', 'add', work(of))).status).toBe(0);
+      const event = probe === 'kept' ? 'app:work' : work(of);
+      const pid = whose === 'named' ? ['-p', String(target.pid)] : [];
+      const recorder = await recordTarget(of, target, '--json', '-e', event, ...pid, '-o', 'c.dat');
+      await makeChildren(target);
+      await stop(recorder);
+      expect(summaryOf(recorder.lines)).toMatchObject({ events: CHILDREN * CALLS, lost: 0 });
+      const pids = (await of.events('c.dat')).map((hit) => hit.pid);
+      expect(countsOf(pids)).toEqual(Array.from({ length: CHILDREN }, () => CALLS));
+      expect(pids).not.toContain(target.pid);
+      expect(await target.end()).toEqual({ status: 0, signal: null });
+    },
+  );
+
+  test('of a traced process have every hit from their first on', { timeout: 240_000 }, async (context) => {
+    needs(context, 'cc');
+    const of = await makeWorld('root');
+    const target = await of.startTarget();
+    const tracer = of.start('trace', '-p', String(target.pid), '-e', work(of));
+    await of.untilInForce('work', target.pid);
+    await makeChildren(target);
+    await stop(tracer);
+    const pids = tracer.lines.flatMap((line) => {
+      const [, pid] = /-(\d+) +\[\d+\].* work: /u.exec(line) ?? [];
+      return pid === undefined ? [] : [Number(pid)];
+    });
+    expect(countsOf(pids)).toEqual(Array.from({ length: CHILDREN }, () => CALLS));
+  });
+
+  test('of a shell that is probed by number have every hit of what they execute', {
+    timeout: 240_000,
+  }, async (context) => {
+    needs(context, 'cc');
+    const of = await makeWorld('root');
+    const shell = of.startShell(`read go; for i in $(seq 50); do ( ${of.target} ${CALLS} ); done; echo over`);
+    const recorder = of.start('record', '--json', '-p', String(shell.pid), '-e', work(of), '-o', 's.dat');
+    await until('the shell is traced', () => statusField(shell.pid, 'TracerPid') !== '0', GONE_TIMEOUT_MS);
+    shell.say('go');
+    await shell.line(/^over$/, GONE_TIMEOUT_MS * 4);
+    await stop(recorder);
+    expect(countsOf((await of.events('s.dat')).map(({ pid }) => pid))).toEqual(
+      Array.from({ length: 50 }, () => CALLS),
+    );
   });
 });
 

@@ -15,6 +15,7 @@ import { BREAKPOINT_WORDS } from '../support/breakpoint-words.ts';
 import { cProgram } from '../support/c-programs.ts';
 import { KernelUprobes } from '../support/kernel-uprobes.ts';
 import { definitionOf, isCodeUnchanged } from '../support/native-probes.ts';
+import { until } from '../support/wait.ts';
 import { lineOf, start, unprobed, withTracer } from './breakpoint-fixture.ts';
 import { needs } from './fixture.ts';
 import { startAnswering } from './killed-tracers.ts';
@@ -39,6 +40,7 @@ const FORMS: Readonly<Record<string, readonly string[]>> = {
   mixed: ['jump', 'branch-into'],
   short: ['jump'],
   tiny: ['too-short'],
+  through: ['tail-call'],
   taking: ['jump'],
 };
 
@@ -240,6 +242,25 @@ describe('return probes', () => {
       expect(await target.end()).toEqual(['status 0']);
     },
     300_000 * SCALE,
+  );
+
+  it(
+    'go on under signals whose handlers leave the trampoline by longjmp',
+    async () => {
+      const program = cProgram('tests/programs/signal-storm.c');
+      const target = await startAnswering(program, '4', String(100_000 * SCALE), '300');
+      let count = 0;
+      await withTracer(async (tracer, utrace) => {
+        await tracer.attach(target.pid);
+        await tracer.add(definitionOf(`r:g/e ${program}:probed_work v=$retval:s64 n=$comm`), () => count++);
+        expect(formsOf(tracer)).toEqual({ e: ['jump'] });
+        const result = target.ask('');
+        await until('the program has ended', () => utrace.task(target.pid) === undefined, 120_000 * SCALE);
+        expect(await result).toBe(`calls ${400_000 * SCALE} wrong 0`);
+      });
+      expect(count).toBeGreaterThan(0);
+    },
+    120_000 * SCALE,
   );
 
   it(

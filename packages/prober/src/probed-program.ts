@@ -77,10 +77,9 @@ export class ProbedProgram {
   /**
    * Adds a probe, and its event unless that is there.
    *
-   * @param isOn whether it is in the program already, for tracers that will find the event
    * @throws {Error} when the provider file has no room
    */
-  add(probe: Probe, isOn: boolean): void {
+  add(probe: Probe): void {
     const { definition, eventName } = probe;
     let event = this.#eventsByName.get(eventName);
     if (event === undefined) {
@@ -90,8 +89,13 @@ export class ProbedProgram {
       this.#eventsByName.set(eventName, event);
     }
     event.probes.add(probe);
-    if (isOn && !this.provider.isOn(event.index)) event.unfoundUntilMs = performance.now() + UNFOUND_MS;
     this.#countsByProbe.set(probe, { hits: 0, misses: 0, refusal: undefined });
+  }
+
+  /** A probe was in the program from its beginning on: its hits are for the tracers that will find its event. */
+  awaitTracers(probe: Probe): void {
+    const event = this.#eventsByName.get(probe.eventName);
+    if (event !== undefined) event.unfoundUntilMs = performance.now() + UNFOUND_MS;
   }
 
   /** Takes a probe away, with its event when no other feeds that. */

@@ -13,7 +13,7 @@ import { whyUnreachable } from './reachability.ts';
 import { Refusals } from './refusals.ts';
 
 /** Pages of 4 KiB of a process's lane: 4 MiB. */
-const LANE_PAGES = 1024;
+const LANE_PAGES = 4096;
 
 /** A process as it was when it was born, or executed a program: some end before they are looked at. */
 interface TracedProcess {
@@ -102,12 +102,11 @@ export class ProbedPrograms {
     const found = readProcess(pid);
     if (found === undefined) return;
     const ancestorPid =
-      parentPid === undefined
-        ? this.#tracedByPid.get(pid)?.ancestorPid
-        : this.#byPid.has(parentPid)
-          ? parentPid
-          : this.#tracedByPid.get(parentPid)?.ancestorPid;
+      parentPid === undefined ? this.#tracedByPid.get(pid)?.ancestorPid : this.#ancestorBy(parentPid);
     this.#tracedByPid.set(pid, { found, ancestorPid, probes });
+    // The scan may have seen it before.
+    const program = this.#byPid.get(pid);
+    for (const probe of probes) program?.awaitTracers(probe);
   }
 
   /** A traced process has ended. */
@@ -135,6 +134,11 @@ export class ProbedPrograms {
     this.#providers.close();
   }
 
+  /** The nearest process with a provider file that a child of a process descends from. */
+  #ancestorBy(parentPid: number): number | undefined {
+    return this.#byPid.has(parentPid) ? parentPid : this.#tracedByPid.get(parentPid)?.ancestorPid;
+  }
+
   /** A child is probed for what its parent is probed for. */
   #inherit(pid: number, parentPid: number): void {
     for (const probe of this.#probes.all) if (probe.pids.has(parentPid)) probe.include(pid);
@@ -154,8 +158,11 @@ export class ProbedPrograms {
     }
     const present = this.#tracedByPid.get(pid)?.probes;
     try {
-      for (const probe of probes)
-        if (!program.has(probe)) program.add(probe, present?.has(probe) === true);
+      for (const probe of probes) {
+        if (program.has(probe)) continue;
+        program.add(probe);
+        if (present?.has(probe) === true) program.awaitTracers(probe);
+      }
     } catch (error) {
       this.refusals.add(pid, (error as Error).message);
     }
@@ -178,10 +185,9 @@ export class ProbedPrograms {
       return undefined;
     }
     try {
-      return this.#providers.create({
-        ...found,
-        ...(traced?.ancestorPid === undefined ? {} : { ancestorPid: traced.ancestorPid }),
-      });
+      // One that was born in this moment is found before its birth was told of.
+      const ancestorPid = traced === undefined ? this.#ancestorBy(found.parentPid) : traced.ancestorPid;
+      return this.#providers.create({ ...found, ...(ancestorPid === undefined ? {} : { ancestorPid }) });
     } catch (error) {
       this.refusals.add(pid, (error as Error).message);
       return undefined;

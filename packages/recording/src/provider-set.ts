@@ -47,8 +47,8 @@ export interface ProviderSetParts {
   readonly request: SessionRequest;
   readonly writtenId: WrittenId;
   /**
-   * Whether a process is to be followed; asked for each of its threads, with thread 0 for the file of a prober. Of these, children of
-   * processes that were wanted are followed without being asked for.
+   * Whether a process is to be followed; asked for each of its threads, with thread 0 for the file of a prober. Children that such a
+   * process has from then on are followed as well.
    */
   readonly wantsProcess: WantsProcess;
   /** Makes the follower of a provider. */
@@ -188,9 +188,9 @@ export class ProviderSet {
     if (this.#parts.wantsProcess(pid, tid)) return true;
     if (tid !== 0 || this.#probed.size === 0) return false;
     const file = ProviderFile.open(path, owner);
-    const { ancestorPid } = file.opened;
+    const { ancestorPid, createdAt } = file.opened;
     file.close();
-    return this.#probed.has(`${owner} ${ancestorPid}`);
+    return this.#probed.has(`${owner} ${ancestorPid}`) && createdAt >= Number(this.#beganAt);
   }
 
   #tryAgain({ path }: ProviderPlace, now: number, patienceMs: number, why: string): void {

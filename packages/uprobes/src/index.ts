@@ -90,7 +90,8 @@ export { READERS_MAX, SharedTableMemory, SPACES_MAX } from './table/table-memory
 export { NO_PROBE, TableReader } from './table/table-reader.ts';
 export { TableWriter } from './table/table-writer.ts';
 export { ProbeTracer, type ProbeState } from './tracer/probe-tracer.ts';
-export { type FetchedValue } from './breakpoint/fetching.ts';
+export { type FetchedValue, fetchValue } from './breakpoint/fetching.ts';
+export { slotValues } from './jump/slot-values.ts';
 export { type Hit } from './tracer/consumer.ts';
 export { fileIdentity, type Mapping, readMappings } from './process/process-maps.ts';
 export { CounterClock } from './lane/counter-clock.ts';

@@ -176,7 +176,7 @@ export class UserEvent {
     if (tracers.length === 0) return 'EBADF';
     let isValid: boolean | undefined;
     for (const tracer of tracers) {
-      if (!tracer.accepts(length)) continue;
+      if (!tracer.accepts(this, length)) continue;
       isValid ??= isPayloadValid(this.#validators, bytes, 4, this.id, pid);
       if (!isValid) return 'EFAULT';
       tracer.record(this, pid, bytes.subarray(4));

@@ -71,9 +71,10 @@ export interface EventTracer {
    * Whether a payload would be recorded now. If no tracer would, a write succeeds unchecked, as in the
    * kernel with `tracing_on` 0.
    *
+   * @param event which
    * @param payloadLength bytes behind the common fields
    */
-  accepts(payloadLength: number): boolean;
+  accepts(event: UserEvent, payloadLength: number): boolean;
   /**
    * Records an event.
    *

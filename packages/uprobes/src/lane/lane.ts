@@ -26,9 +26,22 @@ export interface SlotHit {
   readonly pid: number;
   /** The probe's number. */
   readonly probe: number;
-  /** A copy of the slot that is the receiver's. */
+  /** A copy of the slot; one who keeps it keeps up to 64 KiB. */
   readonly slot: Buffer;
 }
+
+/** Slots that were copied together: one copy of many costs less than many of one. */
+interface SlotsCopy {
+  /** The number of the first, and of the one behind the last. */
+  readonly begin: number;
+  readonly end: number;
+  readonly bytes: Buffer;
+  readonly words: Int32Array;
+}
+
+const NO_COPY: SlotsCopy = { begin: 0, end: 0, bytes: Buffer.alloc(0), words: new Int32Array(0) };
+/** A hit that is kept keeps so much. */
+const COPY_BYTES_MAX = 65_536;
 
 /** A slot that was taken and is not published. */
 export interface HeldSlot {
@@ -49,6 +62,8 @@ export class Lane {
   /** 1 for slots behind `taken` that were taken before their turn. */
   readonly #isTakenAhead: Uint8Array;
   #unread = 0;
+  /** What was copied last, for the slots that come next. */
+  #copy = NO_COPY;
   #damage: string | undefined;
 
   /**
@@ -92,9 +107,8 @@ export class Lane {
     const end = this.#damage === undefined ? Math.min(this.head, this.#taken + this.#slotCount) : 0;
     for (let number = this.#taken; number < end; number++) {
       const index = number % this.#slotCount;
-      const start = LANE_HEADER.size + index * this.#slotSize;
-      if (this.#isTakenAhead[index] === 1 || this.#number(start + SLOT.sequence) === number + 1) continue;
-      held.push({ number, offset: this.#bytes.byteOffset + start });
+      if (this.#isTakenAhead[index] === 1 || this.#isPublished(number, index)) continue;
+      held.push({ number, offset: this.#bytes.byteOffset + this.#slotAt(index) });
     }
     return held;
   }
@@ -113,6 +127,7 @@ export class Lane {
       return;
     }
     if (head === this.#taken) return;
+    this.#copy = NO_COPY;
     let isNext = true;
     // As far as no two numbers have the same slot: while one is held up, that is where it is held up.
     for (let number = this.#taken; number < head && number - this.#taken < this.#slotCount; number++) {
@@ -127,33 +142,61 @@ export class Lane {
       this.#isTakenAhead[index] = isNext ? 0 : 1;
       if (isNext) this.#taken = number + 1;
     }
+    this.#copy = NO_COPY;
     this.#longs[LANE_HEADER.tail / 8] = BigInt(this.#taken);
   }
 
   /** @returns whether the slot need not be looked at again: it was taken, or is lost */
   #takeSlot(number: number, index: number, take: (hit: SlotHit) => void): boolean {
-    const start = LANE_HEADER.size + index * this.#slotSize;
-    const sequence = this.#number(start + SLOT.sequence) ?? 0;
-    if (sequence !== number + 1) {
+    if (!this.#isPublished(number, index)) {
+      const sequence = this.#number(this.#slotAt(index) + SLOT.sequence) ?? 0;
       // More threads than the margin were between their look at the tail and their slot: a later hit is in this one's place.
       const isOverwritten = sequence > number && (sequence - number - 1) % this.#slotCount === 0;
       if (isOverwritten) this.#unread += 1;
       return isOverwritten;
     }
-    const slot = Buffer.from(this.#bytes.subarray(start, start + this.#slotSize));
+    if (number >= this.#copy.end) this.#copy = this.#copyFrom(number, index);
+    const at = (number - this.#copy.begin) * this.#slotSize;
+    const { words, bytes } = this.#copy;
     const hit: SlotHit = {
-      low: slot.readInt32LE(SLOT.time),
-      high: slot.readInt32LE(SLOT.time + 4),
-      tid: slot.readUInt32LE(SLOT.tid),
-      pid: slot.readUInt32LE(SLOT.pid),
-      probe: slot.readUInt32LE(SLOT.probe),
-      slot,
+      low: words[(at + SLOT.time) / 4] as number,
+      high: words[(at + SLOT.time + 4) / 4] as number,
+      tid: (words[(at + SLOT.tid) / 4] as number) >>> 0,
+      pid: (words[(at + SLOT.pid) / 4] as number) >>> 0,
+      probe: (words[(at + SLOT.probe) / 4] as number) >>> 0,
+      slot: bytes.subarray(at, at + this.#slotSize),
     };
-    const isWhole = this.#number(start + SLOT.sequence) === number + 1 && isTask(hit.tid) && isTask(hit.pid);
+    const isWhole = this.#isPublished(number, index) && isTask(hit.tid) && isTask(hit.pid);
     if (isWhole && hit.probe === VOID_PROBE) return true;
     if (isWhole && hit.probe !== 0) take(hit);
     else this.#unread += 1;
     return true;
+  }
+
+  /** Copies slots from one on that are published, one behind the other. */
+  #copyFrom(number: number, index: number): SlotsCopy {
+    const countMax = Math.min(
+      Math.max(1, Math.floor(COPY_BYTES_MAX / this.#slotSize)),
+      this.#slotCount - index,
+    );
+    let count = 1;
+    while (count < countMax && this.#isPublished(number + count, index + count)) count += 1;
+    const bytes = Buffer.allocUnsafeSlow(count * this.#slotSize);
+    this.#bytes.copy(bytes, 0, this.#slotAt(index));
+    return { begin: number, end: number + count, bytes, words: new Int32Array(bytes.buffer) };
+  }
+
+  #slotAt(index: number): number {
+    return LANE_HEADER.size + index * this.#slotSize;
+  }
+
+  #isPublished(number: number, index: number): boolean {
+    const at = (this.#slotAt(index) + SLOT.sequence) / 4;
+    const sequence = number + 1;
+    return (
+      Atomics.load(this.#halves, at) === (sequence | 0) &&
+      Atomics.load(this.#halves, at + 1) === Math.floor(sequence / TWO_TO_32)
+    );
   }
 
   /** A count of 64 bits; undefined when it is more than can be. */

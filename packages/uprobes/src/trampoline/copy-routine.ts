@@ -19,6 +19,11 @@ export interface CertainMemory {
 
 /** Copies rdx bytes from rsi to r8. */
 export const COPY_ROUTINE = 'copy';
+/**
+ * Copies an array: rdx bytes from rsi to r8, of items of r9 bytes. An item is there as far as it can be read from its first byte on,
+ * as if each were copied by itself; zeros are in place of the rest.
+ */
+export const ITEMS_ROUTINE = 'items';
 /** Leaves 0 in eax if the rdx bytes at rsi are certain; it changes rcx. */
 export const CERTAIN_ROUTINE = 'certain';
 /** Has the kernel copy rdx bytes from rsi to r8. */
@@ -32,7 +37,8 @@ const RANGE_BYTES_MAX = 0x7fff_f000;
 
 /**
  * Appends the routines. `copy` leaves in rax how many bytes it copied, or a negative number, and zeros behind them; so does `ask`, but
- * without zeros. `copy` changes rcx, rsi, r8 and r11; `ask` changes rcx and r11.
+ * without zeros. `items` leaves in rax how many bytes there were in all. `copy` changes rcx, rsi, r8 and r11, `items` rdx as well,
+ * `ask` only rcx and r11.
  *
  * @param code where they are appended, behind what never runs on into them
  * @param processIdAddress a 32-bit word that has the process's own id: a fork's child must not read its parent
@@ -44,6 +50,7 @@ export function appendCopyRoutine(
   certain: readonly CertainMemory[],
 ): void {
   appendCopy(code);
+  appendItems(code);
   appendCertain(code, certain);
   appendAsk(code, processIdAddress);
 }
@@ -67,6 +74,28 @@ function appendCopy(code: MachineCode): void {
   code.label('zero').registers([0x39], 'rcx', 'rdx').jumpIf(CONDITION.aboveOrEqual, 'zeroed'); // cmp
   code.raw(0x41, 0xc6, 0x04, 0x08, 0x00); // mov byte [r8+rcx], 0
   code.registerByte(0x83, 0, 'rcx', 1).jump('zero').label('zeroed').raw(0xc3); // add
+}
+
+/** rbx is how many bytes were there, r12 what is read, r13 where it goes, r14 how much is left. */
+function appendItems(code: MachineCode): void {
+  const saved = ['rbx', 'r12', 'r13', 'r14'] as const;
+  code.label(ITEMS_ROUTINE);
+  for (const register of saved) code.push(register);
+  code.constant('rbx', 0n).move('r12', 'rsi').move('r13', 'r8').move('r14', 'rdx');
+  code.label('items-piece').move('rsi', 'r12').move('r8', 'r13').move('rdx', 'r14').call(COPY_ROUTINE);
+  code.registers([0x85], 'rax', 'rax').jumpIf(CONDITION.notNegative, 'items-read').constant('rax', 0n); // test
+  code.label('items-read').registers([0x01], 'rbx', 'rax').registers([0x39], 'rax', 'r14'); // add, cmp
+  code.jumpIf(CONDITION.equal, 'items-done');
+  // On with the first item that begins behind the page which is not there.
+  code.registers([0x01], 'rax', 'r12').registerInt(0x81, 1, 'rax', PAGE_BYTES - 1); // add, or
+  code.registerByte(0x83, 0, 'rax', 1).registers([0x29], 'rax', 'r12'); // add, sub
+  code.registers([0x01], 'rax', 'r9').registerByte(0x83, 5, 'rax', 1); // add, sub
+  code.move('rcx', 'r9').raw(0x48, 0xf7, 0xd9).registers([0x21], 'rax', 'rcx'); // neg rcx; and
+  code.registers([0x29], 'r14', 'rax').jumpIf(CONDITION.belowOrEqual, 'items-done'); // sub
+  code.registers([0x01], 'r12', 'rax').registers([0x01], 'r13', 'rax').jump('items-piece'); // add
+  code.label('items-done').move('rax', 'rbx');
+  for (const register of saved.toReversed()) code.pop(register);
+  code.raw(0xc3);
 }
 
 function appendCertain(code: MachineCode, certain: readonly CertainMemory[]): void {

@@ -105,12 +105,15 @@ export interface LaneSet extends LaneShape {
 /** More CPUs than that share lanes. */
 const LANE_COUNT_SHIFT_MAX = 3;
 
-/** Slots for hits of registers, with a text, of many texts or arrays, and of long texts. */
+/**
+ * Slots for hits of registers, with a text, of many texts or arrays, and of long texts. A lane takes of its size what was ever used: 8 MiB
+ * and 4 MiB at most, and of long texts the pages that they reach.
+ */
 const SLOT_CLASSES = [
-  { slotSizeShift: 7, slotCountShift: 14, laneSizeShift: 22 },
-  { slotSizeShift: 9, slotCountShift: 12, laneSizeShift: 22 },
-  { slotSizeShift: 12, slotCountShift: 9, laneSizeShift: 22 },
-  { slotSizeShift: 14, slotCountShift: 9, laneSizeShift: 24 },
+  { slotSizeShift: 7, slotCountShift: 16, laneSizeShift: 24 },
+  { slotSizeShift: 9, slotCountShift: 13, laneSizeShift: 23 },
+  { slotSizeShift: 12, slotCountShift: 10, laneSizeShift: 23 },
+  { slotSizeShift: 14, slotCountShift: 10, laneSizeShift: 25 },
 ] as const;
 
 /**

@@ -88,7 +88,10 @@ function appendTexts(code: MachineCode): void {
   code.label('texts-item').push('rax').move('r8', 'rsp');
   code.move('rsi', 'rbx').constant('rdx', 8n).call(COPY_ROUTINE);
   code.pop('rsi').move('r8', 'r12').registerByte(0x83, 7, 'rax', 8); // cmp
-  code.jumpIf(CONDITION.equal, 'texts-pointed').raw(...UNREADABLE).jump('texts-next');
+  code
+    .jumpIf(CONDITION.equal, 'texts-pointed')
+    .raw(...UNREADABLE)
+    .jump('texts-next');
   code.label('texts-pointed').call(TEXT_ROUTINE).registers([0x09], 'r13', 'rax'); // or
   code.label('texts-next').registerByte(0x83, 0, 'rbx', 8).registerByte(0x83, 0, 'r12', TEXT_WORD.size);
   code.registerByte(0x83, 5, 'rbp', 1).jumpIf(CONDITION.notEqual, 'texts-item').move('rax', 'r13'); // sub

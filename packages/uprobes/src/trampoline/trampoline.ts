@@ -11,7 +11,7 @@ import { relocateAll } from '../code/relocation.ts';
 import type { ReturnSite } from '../code/return-sites.ts';
 import { type FetchArgument, type FetchSource, memoryOffsets } from '../definition/fetch-argument.ts';
 import { recordSize } from '../definition/value-type.ts';
-import { appendCopyRoutine, type CertainMemory, COPY_ROUTINE } from './copy-routine.ts';
+import { appendCopyRoutine, type CertainMemory, COPY_ROUTINE, ITEMS_ROUTINE } from './copy-routine.ts';
 import { GATE, LANE_HEADER, LANE_MARGIN, type LaneGeometry, SLOT, VOID_PROBE } from './lane-layout.ts';
 import { CONDITION, type General, MachineCode } from './machine-code.ts';
 import { COMM_BYTES, slotLayout, TEXT_WORD, type ValuePlace } from './slot-layout.ts';
@@ -286,7 +286,10 @@ class TrampolineMaker {
       const bytes = recordSize(type);
       // A small value has no old bytes above it.
       if (bytes < 8) code.memoryImmediate([0xc7], 0, { base: 'rdi', displacement: offset }, 0, true);
-      code.constant('rdx', BigInt(bytes)).call(COPY_ROUTINE).registers([0x85], 'rax', 'rax'); // test
+      code.constant('rdx', BigInt(bytes));
+      if (type.count === undefined) code.call(COPY_ROUTINE);
+      else code.constant('r9', BigInt(type.basic.size)).call(ITEMS_ROUTINE);
+      code.registers([0x85], 'rax', 'rax'); // test
       // What is before the end of memory is told.
       code.jumpIf(CONDITION.lessOrEqual, `${prefix}-fault`);
     }
