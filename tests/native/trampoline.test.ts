@@ -79,13 +79,13 @@ function run(
   const lanes = { address: LANES, laneCountShift: 1, laneSizeShift, slotSizeShift, slotCountShift };
   const { instructions } = disassemble(CODE, FUNCTION);
   const displaced = isReturn ? instructions.slice(-2) : instructions.slice(0, 2);
-  const start = displaced[0]?.address ?? 0;
+  const jumpAt = displaced[0]?.address ?? 0;
   const length = displaced.reduce((sum, instruction) => sum + instruction.length, 0);
   const trampoline = makeTrampoline({
     address: TRAMPOLINE,
     probeAddress: FUNCTION,
     displaced,
-    continueAt: start + length,
+    continueAt: jumpAt + length,
     ...(isReturn ? { returning: { poppedBytes: 0 } } : {}),
     probes: Array.from({ length: probes }, (_, index) => ({
       arguments: fetched,
@@ -97,8 +97,8 @@ function run(
   });
   const code = Buffer.from(CODE);
   if (isProbed) {
-    code.writeUInt8(0xe9, start - FUNCTION);
-    code.writeInt32LE(TRAMPOLINE - (start + 5), start - FUNCTION + 1);
+    code.writeUInt8(0xe9, jumpAt - FUNCTION);
+    code.writeInt32LE(TRAMPOLINE - (jumpAt + 5), jumpAt - FUNCTION + 1);
   }
   const words = Buffer.alloc(128);
   for (let index = 0; index < probes; index++) words.writeUInt32LE(gate + (gate && index), index * GATE.size);

@@ -176,7 +176,7 @@ describe.skipIf(lacking !== undefined)('probes by jump', () => {
     needs(context, 'c++');
     const program = cProgram('tests/programs/unusual-entries.cc', ['-Os', '-no-pie']);
     const command = [program, '300'];
-    const { image, file } = FileSymbols.open(program, { read: (path) => readFileSync(path) })!;
+    const { image, file } = FileSymbols.open(program, { read: (name) => readFileSync(name) })!;
     const places = image.functions
       .filter(({ names }) => names.some((name) => name.startsWith('probed_')))
       .flatMap(({ address, size }) => disassemble(image.read(address, size)!, address).instructions)

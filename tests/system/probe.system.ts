@@ -1,5 +1,6 @@
 /** Probes of native programs by the built commands: added, listened to, listed and taken away, as root and as an ordinary user. */
-import { afterEach, describe, expect, test } from 'vitest';
+import { chmodSync, existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { cProgram } from '../support/c-programs.ts';
 import type { Child } from '../support/child.ts';
 import { missing } from '../support/requirements.ts';
@@ -126,14 +127,16 @@ describe.each<ProbeUser>(['root', 'ordinary'])('as %s', (user) => {
     needs(context, 'root', 'cc', 'setpriv');
     const of = await makeWorld(user);
     const target = await of.startTarget();
+    await of.startTarget();
     const recorder = await recordTarget(of, target, '-e', work(of), '-o', 'a.dat');
     await calls(target, 100);
     await stop(recorder);
+    expect(recorder.stderr).toMatch(/100 events of 1 thread in /);
     expect(await recorded(of, 'a.dat')).toEqual(expected(100));
     await untilProberIsGone(of);
     await calls(target, 100);
     expect(await target.end()).toEqual({ status: 0, signal: null });
-    expect(of.runtimeFiles.filter((name) => /^\d/.test(name))).toEqual([]);
+    expect(of.runtimeFiles).toEqual(['prober.socket.lock']);
     if (missing('trace-cmd') === undefined) {
       const theirs = await of.finish('trace-cmd', 'report', of.file('a.dat'));
       expect(theirs.stdout.match(/ work: +\([0-9a-f]+\) n=\d+ name="(zero|one|two)"$/gmu)).toHaveLength(100);
@@ -199,6 +202,61 @@ describe.each<ProbeUser>(['root', 'ordinary'])('as %s', (user) => {
     expect(await target.ended).toEqual({ status: 7, signal: null });
     await stop(recorder);
     expect(await recorded(of, 'e.dat')).toEqual([...expected(5), ...expected(4)]);
+  });
+});
+
+describe.each<ProbeUser>(['root', 'ordinary'])('usertrace run as %s', (user) => {
+  let modeBefore: number | undefined;
+
+  beforeEach(() => {
+    if (!existsSync('/dev/fuse')) return;
+    modeBefore = statSync('/dev/fuse').mode & 0o777;
+    chmodSync('/dev/fuse', 0o666);
+  });
+  afterEach(() => {
+    if (modeBefore !== undefined) chmodSync('/dev/fuse', modeBefore);
+  });
+
+  test('takes a definition: calls from the first on are printed, in children too, and it ends as CMD', async (context) => {
+    needs(context, 'root', 'fuse', 'cc', 'setpriv', 'user-namespaces');
+    const of = await makeWorld(user);
+    const script = `${of.target} 4; exit 5`;
+    const options = ['-e', work(of), '--filter', 'n != 2', '-o', 'run.txt'];
+    const ended = await of.run('run', ...options, '--', 'sh', '-c', script);
+    expect(ended, ended.stderr).toMatchObject({ status: 5 });
+    expect(ended.stdout).toMatch(/^called 4 \d+\n$/);
+    expect(ended.stderr).toMatch(/^usertrace: 3 events recorded, 0 lost$/mu);
+    const lines = readFileSync(of.file('run.txt'), 'utf8').trimEnd().split('\n');
+    expect(lines.map((line) => line.replace(/^ *target-\d+ .* work: \(\w+\) /u, ''))).toEqual([
+      'n=0 name="zero"',
+      'n=1 name="one"',
+      'n=3 name="zero"',
+    ]);
+    await untilProberIsGone(of);
+  });
+
+  test('has probes that were added before in the command from its first instruction on', async (context) => {
+    needs(context, 'root', 'fuse', 'cc', 'setpriv', 'user-namespaces');
+    const of = await makeWorld(user);
+    expect((await of.run('probe', 'add', work(of))).status).toBe(0);
+    const recorder = of.start('record', '--json', '-e', 'app:*', '-o', 'k.dat');
+    await until('it records', () => existsSync(of.file('k.dat')), GONE_TIMEOUT_MS);
+    expect((await of.run('run', '--', of.target, '6')).status).toBe(7);
+    await stop(recorder);
+    expect(await recorded(of, 'k.dat')).toEqual(expected(6));
+  });
+
+  test('says what is wrong with a definition or a command, and runs nothing', async (context) => {
+    needs(context, 'root', 'fuse', 'cc', 'setpriv', 'user-namespaces');
+    const of = await makeWorld(user);
+    const wrong = await of.run('run', '-e', `p ${of.target}:nothing`, '--', of.target, '1');
+    expect(wrong).toMatchObject({ status: 2, stdout: '' });
+    expect(wrong.stderr).toMatch(/Failed to find the given function/);
+    const broken = of.file('broken');
+    writeFileSync(broken, '#!/nowhere\n', { mode: 0o755 });
+    const none = await of.run('run', '-e', work(of), '--', broken);
+    expect(none.status).toBe(127);
+    expect(none.stderr).toMatch(/cannot run/);
   });
 });
 
@@ -297,6 +355,47 @@ describe('as root', () => {
       lead === undefined ? 2 : lead === '' ? typed.indexOf('/nowhere') : typed.indexOf(lead) + lead.length;
     expect(caret).toBe(`  ${' '.repeat(at)}^`);
     await untilProberIsGone(of);
+  });
+
+  test('the return of what is no function’s beginning is refused, also by record, which ends with it', async (context) => {
+    needs(context, 'cc');
+    const of = await makeWorld('root');
+    const target = await of.startTarget();
+    const definition = `r:app/x ${of.target}:target_work+4`;
+    for (const command of [
+      ['probe', 'add'],
+      ['record', '-d', '1s', '-e'],
+      ['trace', '-e'],
+    ]) {
+      const { status, stderr } = await of.run(...command, definition);
+      expect(status).toBe(2);
+      expect(stderr).toMatch(/Cannot probe the return at \S+:target_work\+4: only at a function's beginning/);
+    }
+    expect(await of.probes()).toEqual([]);
+    expect(await target.end()).toEqual({ status: 0, signal: null });
+  });
+
+  test('another user is refused at the socket, though somebody opened the folder', async (context) => {
+    needs(context, 'root', 'setpriv');
+    const of = await makeWorld('root');
+    expect((await of.run('probe', 'add', `p:app/x ${of.target}:target_work`)).status).toBe(0);
+    for (const name of ['', 'run']) chmodSync(of.file(name), 0o755);
+    chmodSync(of.file('run/prober.socket'), 0o777);
+    const script = `
+      const socket = require('net').connect(process.argv[1]);
+      socket.on('data', (bytes) => process.stdout.write(bytes));
+      socket.write(JSON.stringify({ id: 1, request: 'hello', body: { version: 2, isObserver: false } }) + '\\n');
+      socket.write(JSON.stringify({ id: 2, request: 'remove', body: { pattern: '*' } }) + '\\n');`;
+    const stranger = ['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups', '--'];
+    const asked = await of.finish(...stranger, process.execPath, '-e', script, of.file('run/prober.socket'));
+    const [answer = ''] = asked.stdout.split('\n');
+    expect(JSON.parse(answer), asked.stderr).toMatchObject({
+      id: 1,
+      refusal: { code: 'EPERM', message: expect.stringMatching(/user 65534/) as string },
+    });
+    expect(asked.stdout).not.toMatch(/removed/);
+    chmodSync(of.file('run'), 0o700);
+    expect(await of.probes()).toHaveLength(1);
   });
 
   test('a process that is not there is refused, and so is what is no definition', async () => {

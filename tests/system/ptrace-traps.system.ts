@@ -1,7 +1,7 @@
 /**
  * What tools over ptrace(2) are known to get wrong, as strace's own tests and its manual page name it. The first four of the list
- * are in utrace.system.ts: attaching to a stopped process, a signal that comes with the attach, an invented SIGSTOP, a
- * grandchild that is missed.
+ * are in utrace-attach.system.ts and utrace-children.system.ts: attaching to a stopped process, a signal that comes with the
+ * attach, an invented SIGSTOP, a grandchild that is missed.
  */
 import { Event } from '@usertrace/utrace';
 import { expect, test } from 'vitest';

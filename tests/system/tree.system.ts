@@ -248,6 +248,32 @@ describe('readers of the trace', () => {
         `  Command: ${caret.replace('\n', `\n${' '.repeat(11)}`)}`,
     );
   });
+
+  test('trace-cmd sets triggers and takes them away', async (context) => {
+    needs(context, ...SERVER_NEEDS, 'trace-cmd');
+    const server = await serverWithExample();
+    const example = `"${cProgram('tests/programs/abi-example.c')}"`;
+    const { stdout, stderr, status } = await shell(
+      server,
+      `unshare --mount --propagation private sh -ec '
+         cd $(mktemp -d)
+         mount --bind $ROOT /sys/kernel/tracing
+         echo 1 > ftrace_enabled
+         mount --bind ftrace_enabled /proc/sys/kernel/ftrace_enabled
+         trace-cmd start -e user_events:example_count -R "traceoff:1 if count == 2" > /dev/null
+         cat $ROOT/events/user_events/example_count/trigger
+         ${example} 5 > /dev/null || true
+         trace-cmd show | grep -o "example_.*"; cat $ROOT/tracing_on $ROOT/events/user_events/example_count/enable
+         trace-cmd reset > /dev/null
+         cat $ROOT/events/user_events/example_count/trigger $ROOT/events/user_events/example_count/enable'`,
+      40_000,
+    );
+    expect({ status, stderr }).toMatchObject({ status: 0 });
+    expect(stdout).toBe(
+      'traceoff:count=1 if count == 2\nexample_count: count=0x0 (0)\nexample_count: count=0x1 (1)\nexample_count: count=0x2 (2)\n' +
+        '0\n1*\n# Available triggers:\n# traceon traceoff enable_event disable_event\n0\n',
+    );
+  });
 });
 
 describe('registration through the file system', () => {

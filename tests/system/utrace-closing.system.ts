@@ -7,6 +7,7 @@ import { until } from '../support/wait.ts';
 import { SCALE, needs } from './fixture.ts';
 import {
   counting,
+  disturbedThreads,
   rejection,
   startTarget,
   stateOf,
@@ -102,4 +103,25 @@ test('close() lets go of a process whose leader has ended, and its parent still 
   target.send('SIGKILL');
   expect(await target.output.line(/^status/)).toBe('status 137');
   expect(stateOf(target.pid)).toBeUndefined();
+});
+
+test('await using lets go of an engine, of a process and of a tracer', async (context) => {
+  needs(context, 'cc');
+  const target = await startTarget('count');
+  {
+    await using utrace = openUtrace();
+    {
+      await using engine = utrace.attachTask(target.pid, {}, 0);
+      await engine.stop();
+      expect(stateOf(target.pid)).toBe('t');
+    }
+    await untilUndisturbed(target.pid);
+    {
+      await using group = utrace.attach(target.pid, {}, { events: 0 });
+      await group.stop();
+    }
+    await untilUndisturbed(target.pid);
+    await utrace.attachTask(target.pid, {}, 0).stop();
+  }
+  expect(disturbedThreads(target.pid)).toEqual([]);
 });

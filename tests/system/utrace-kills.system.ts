@@ -4,7 +4,8 @@
  */
 import { Action, ALL_EVENTS, type Callbacks, type ProcessEngine } from '@usertrace/utrace';
 import { expect, test } from 'vitest';
-import { delay } from '../support/wait.ts';
+import { Child } from '../support/child.ts';
+import { delay, until } from '../support/wait.ts';
 import { CAMPAIGN_TIMEOUT_MS, needs, SCALE } from './fixture.ts';
 import {
   disturbedThreads,
@@ -86,7 +87,7 @@ test('kill -9 of the target at any moment leaves no zombie and nothing attached'
     expect(stateOf(target.pid), name).toBeUndefined();
   }
   await utrace.untilEmpty();
-  expect(zombiesOf(process.pid)).toEqual([]);
+  await until('no zombie is left', () => zombiesOf(process.pid).length === 0);
 });
 
 test('kill -9 of the tracer at any moment leaves the target running and untraced', {
@@ -107,3 +108,39 @@ test('kill -9 of the tracer at any moment leaves the target running and untraced
     await target.output.line(/^status 137/);
   }
 });
+
+test.for(['throw new Error("planned")', 'process.exit(0)'])(
+  'a tracer that ends by %s in the middle of steps leaves the target running',
+  async (ending, context) => {
+    needs(context, 'cc');
+    for (let round = 0; round < 2 * SCALE; round++) {
+      const target = await startTarget('count');
+      const stepper = new Child(process.execPath, [
+        '--input-type=module',
+        '-e',
+        `
+          import { Action, Event, openUtrace } from '@usertrace/utrace';
+          let steps = 0;
+          const step = () => {
+            if (++steps === 500) setTimeout(() => { ${ending} }, ${choices(round).delayMs});
+            return Action.SINGLESTEP;
+          };
+          openUtrace()
+            .attachTask(
+              ${target.pid},
+              { quiesce: (_, event) => event === 0 ? step() : undefined, signal: (_, { isStep }) => isStep ? step() : undefined },
+              Event.SIGNAL | Event.QUIESCE,
+            )
+            .control(Action.REPORT);
+        `,
+      ]);
+      const { signal } = await stepper.ended;
+      expect(signal).toBeNull();
+      await untilUndisturbed(target.pid);
+      const { length } = target.output.lines;
+      await until('it goes on', () => target.output.lines.length > length + 5);
+      target.send('SIGKILL');
+      await target.output.line(/^status 137/);
+    }
+  },
+);

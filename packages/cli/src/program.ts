@@ -7,7 +7,7 @@ import { Command, InvalidArgumentError, Option } from 'commander';
 import { positiveNumber, withTreeOptions } from './commands/tree-option.ts';
 import { EXIT, Failure } from './failure.ts';
 import { examples } from './help.ts';
-import { eventOption, eventOrProbeOption, filterOption, PATTERN_MEANING, STATUS_MEANING } from './options.ts';
+import { eventOrProbeOption, filterOption, PATTERN_MEANING, STATUS_MEANING } from './options.ts';
 import { addProbeCommands, DEFINITION_HELP } from './probes/grammar.ts';
 import { addRecordingCommands } from './recording/grammar.ts';
 import { KERNEL_TREE } from './tree/find.ts';
@@ -91,7 +91,8 @@ function addRun(program: Command): void {
     .command('run')
     .description(`run a command that sees a ${KERNEL_TREE} of its own, and print the events it writes`)
     .argument('<command...>', 'the command and its arguments, after --')
-    .addOption(eventOption('record only these events', 'all'))
+    .addOption(eventOrProbeOption('record only these events', 'all'))
+    .addOption(filterOption())
     .option('-o, --output <file>', 'write the events to a file (default: stderr)')
     .option('-m, --mount <dir>', 'where the command looks for the tree', KERNEL_TREE)
     .option('-q, --quiet', 'print no summary')
@@ -101,11 +102,12 @@ function addRun(program: Command): void {
       `${examples(
         ['usertrace run -- ./service --port 80', 'all events, live'],
         ['usertrace run -e "req_*" -o trace.txt -- ./service', 'some of them, to a file'],
+        ["usertrace run -e '*' -e 'p ./service:handle id=%di' -- ./service", 'all, and calls of a function'],
       )}
 Needs no root: without it, the command runs in a user namespace, under its own user id.
 Ends when the command ends, with its exit status: ${STATUS_MEANING}.
 What the command leaves running in the background keeps running, but the tree is gone for it.
-A PATTERN is ${PATTERN_MEANING}.
+A PATTERN is ${PATTERN_MEANING}. \`usertrace probe --help\` has the DEFINITION.
 In another terminal, "usertrace list --pid PID" looks into the tree of a running command.
 `,
     )

@@ -51,6 +51,7 @@ export interface Libc {
   socketpair(domain: number, type: number, protocol: number, fds: Pointer): number;
   bind(fd: number, address: Pointer, size: number): number;
   setsockopt(fd: number, level: number, name: number, value: Pointer, size: number): number;
+  getsockopt(fd: number, level: number, name: number, value: Pointer, size: Pointer): number;
   send(fd: number, buffer: Pointer, size: number, flags: number): number;
   recvmsg(fd: number, message: Pointer, flags: number): number;
   sendmsg(fd: number, message: Pointer, flags: number): number;
@@ -124,6 +125,7 @@ const PROTOTYPES = {
   socketpair: 'int socketpair(int, int, int, void *)',
   bind: 'int bind(int, const void *, uint32_t)',
   setsockopt: 'int setsockopt(int, int, int, const void *, uint32_t)',
+  getsockopt: 'int getsockopt(int, int, int, void *, void *)',
   send: 'int64_t send(int, const void *, size_t, int)',
   recvmsg: 'int64_t recvmsg(int, void *, int)',
   sendmsg: 'int64_t sendmsg(int, const void *, int)',

@@ -20,6 +20,7 @@ export { type AccessFailure, RemoteMemory } from './memory/remote-memory.ts';
 export { type FuseMount, type FuseMountOptions, isInUserNamespace, mountFuse } from './mount/fuse-mount.ts';
 export { MountError } from './mount/mount-error.ts';
 export { answersAt } from './mount/silent-mount.ts';
+export { type PeerCredentials, peerCredentials } from './peer-credentials.ts';
 export * from './providers/index.ts';
 export * from './ptrace/index.ts';
 export type { HostLoop } from './reactor/node-loop.ts';

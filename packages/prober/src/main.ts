@@ -2,11 +2,12 @@
  * The prober's program: it claims the place, listens, and ends when it has no probe and no client any more, or is told to by
  * SIGTERM. What it says goes to a log that clients point to.
  */
-import { ftruncateSync, writeSync } from 'node:fs';
+import { fstatSync, ftruncateSync, statSync, unlinkSync, writeSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { Prober } from './prober.ts';
 import { claimProberPlace, ownSurroundings } from './prober-place.ts';
 import { ProberServer } from './prober-server.ts';
+import { proberLogPath } from './start.ts';
 
 /** How often it is looked who listens, in milliseconds, and what has happened where somebody does. */
 const TURN_MS = 15;
@@ -55,6 +56,7 @@ async function end(): Promise<void> {
     process.stderr.write(`${String(error)}\n`);
     process.exitCode = 1;
   }
+  removeEmptyLog();
   claim?.release();
   process.exit();
 }
@@ -65,6 +67,18 @@ function say(word: string): void {
     writeSync(STDOUT, `${word}\n`);
   } catch {
     // Nobody waits for it.
+  }
+}
+
+/** Nothing was said: clients point to the log no more. */
+function removeEmptyLog(): void {
+  try {
+    const path = proberLogPath(surroundings);
+    const { size, dev, ino } = fstatSync(STDERR);
+    const found = statSync(path);
+    if (size === 0 && found.dev === dev && found.ino === ino) unlinkSync(path);
+  } catch {
+    // There is none.
   }
 }
 

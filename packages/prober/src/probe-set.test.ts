@@ -12,7 +12,7 @@ let folder: string;
 let set: ProbeSet;
 let busy: Probe | undefined;
 let removed: string[];
-const peer = new ProberPeer(() => undefined);
+const peer = new ProberPeer(1, () => undefined);
 const forAll = { scope: { kind: 'all' }, owner: undefined } as const;
 
 beforeEach(() => {

@@ -2,7 +2,7 @@
  * `ProbeSet`: the definitions in force and the probe of each. It says who may add and remove what; the kernel's rules are the
  * DefinitionSet's.
  */
-import { eventMatcher } from '@usertrace/base';
+import { ErrnoError, eventMatcher } from '@usertrace/base';
 import { DefinitionRefusal, DefinitionSet, type ProbeDefinition } from '@usertrace/uprobes';
 import { Probe, type ProbeTerms } from './probe.ts';
 import type { ProberPeer } from './prober-peer.ts';
@@ -50,10 +50,10 @@ export class ProbeSet {
    * @param definition a line that puts one; function names are taken
    * @param folder where relative paths begin
    * @throws {DefinitionRefusal} as the kernel refuses it
+   * @throws {ErrnoError} EINVAL for a return that is not that of a function
    */
   add(definition: string, folder: string, terms: ProbeTerms): Probe {
     if (!/^[pr]/.test(definition)) throw new DefinitionRefusal('EINVAL');
-    this.#lastAdded = undefined;
     this.#execute(definition, folder, terms);
     if (this.#lastAdded === undefined) throw new DefinitionRefusal('EINVAL');
     return this.#lastAdded;
@@ -111,7 +111,22 @@ export class ProbeSet {
   #execute(line: string, folder: string, terms: ProbeTerms): void {
     this.#files.folder = folder;
     this.#terms = terms;
+    this.#lastAdded = undefined;
     this.#definitions.execute(line);
+    const added: Probe | undefined = this.#lastAdded;
+    if (added !== undefined) this.#mustHaveReturn(added);
+  }
+
+  /** Within a function, nobody knows where its return address is. */
+  #mustHaveReturn(probe: Probe): void {
+    const { kind, offset, path } = probe.definition;
+    const symbol = kind === 'return' ? this.#files.symbolAt(probe.filePath, offset) : undefined;
+    if (symbol === undefined || symbol.offset === 0) return;
+    this.drop([probe]);
+    throw new ErrnoError(
+      'EINVAL',
+      `Cannot probe the return at ${path}:${symbol.name}+${symbol.offset}: only at a function's beginning, as ${path}:${symbol.name}`,
+    );
   }
 
   #add(definition: ProbeDefinition): void {

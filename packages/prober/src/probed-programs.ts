@@ -13,7 +13,7 @@ import { whyUnreachable } from './reachability.ts';
 import { Refusals } from './refusals.ts';
 
 /** Pages of 4 KiB of a process's lane: 4 MiB. */
-const LANE_PAGES = 4096;
+const LANE_PAGES = 1024;
 
 /** A process as it was when it was born, or executed a program: some end before they are looked at. */
 interface TracedProcess {

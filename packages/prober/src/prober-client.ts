@@ -15,6 +15,7 @@ import {
   type Request,
   type RequestName,
 } from './protocol.ts';
+import { socketPeer } from './socket-peer.ts';
 import { proberLogPath, startProber } from './start.ts';
 
 /** A prober that is about to end hangs up; then another is started. */
@@ -101,11 +102,17 @@ export class ProberClient {
         await startProber(surroundings);
         continue;
       }
+      const server = socketPeer(socket);
+      if (server !== undefined && server.uid !== surroundings.uid) {
+        socket.destroy();
+        throw new Error(
+          `Cannot use ${path}: user ${server.uid} listens there, and not user ${surroundings.uid}`,
+        );
+      }
       const connection = new Connection(socket, proberLogPath(surroundings), options);
       try {
         const { pid } = await connection.request('hello', {
           version: PROTOCOL_VERSION,
-          pid: process.pid,
           isObserver: options.isObserver ?? false,
         });
         return new ProberClient(connection, pid);

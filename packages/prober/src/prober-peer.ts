@@ -3,14 +3,15 @@
 import type { ProberMessage } from './protocol.ts';
 
 export class ProberPeer {
-  /** Its process, as it calls itself: it is never probed, because it reads what probes write. */
-  pid = 0;
+  /** Its process: it is never probed, because it reads what probes write. 0 when it is in another pid namespace. */
+  readonly pid: number;
   /** The prober need not stay for it. */
   isObserver = false;
   readonly #send: (message: ProberMessage) => void;
 
   /** @param send sends a message that is no answer */
-  constructor(send: (message: ProberMessage) => void) {
+  constructor(pid: number, send: (message: ProberMessage) => void) {
+    this.pid = pid;
     this.#send = send;
   }
 

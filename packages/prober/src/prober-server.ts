@@ -4,6 +4,7 @@
  */
 import { createServer, type Server, type Socket } from 'node:net';
 import { isAbsolute } from 'node:path';
+import type { PeerCredentials } from '@usertrace/linux';
 import { DefinitionRefusal } from '@usertrace/uprobes';
 import { LineStream } from './line-stream.ts';
 import { ProberPeer } from './prober-peer.ts';
@@ -18,6 +19,7 @@ import {
   type RequestName,
   WAITING_REQUESTS_MAX,
 } from './protocol.ts';
+import { socketPeer } from './socket-peer.ts';
 
 type Handler<Name extends RequestName> = (
   peer: ProberPeer,
@@ -67,10 +69,18 @@ export class ProberServer {
     let waitingCount = 0;
     let isGreeted = false;
     let last: Promise<void> = Promise.resolve();
+    const client = socketPeer(socket);
     const lines = new LineStream(socket, (value) => {
       const request = asRequest(value);
       if (request === undefined || (request.name === 'hello') === isGreeted) {
         socket.destroy();
+        return;
+      }
+      if (client === undefined || !this.#isTrusted(client)) {
+        const who = client === undefined ? 'it is not known who asks' : `it is not user ${client.uid}'s`;
+        const message = `Cannot use the prober, process ${process.pid}: ${who}`;
+        lines.send({ id: request.id, refusal: { code: 'EPERM', message } });
+        socket.end();
         return;
       }
       isGreeted = true;
@@ -80,7 +90,7 @@ export class ProberServer {
         if (--waitingCount < WAITING_REQUESTS_MAX) socket.resume();
       });
     });
-    const peer = new ProberPeer((message) => lines.send(message));
+    const peer = new ProberPeer(client?.pid ?? 0, (message) => lines.send(message));
     this.#peerBySocket.set(socket, peer);
     socket.once('close', () => {
       // What is being done for it ends first: it may be adding a probe.
@@ -93,6 +103,11 @@ export class ProberServer {
     });
   }
 
+  /** The folder lets nobody else in; should somebody open it, the prober is still this user's. */
+  #isTrusted({ uid }: PeerCredentials): boolean {
+    return uid === process.geteuid?.() || uid === 0;
+  }
+
   async #answer(peer: ProberPeer, { id, name, body }: CheckedRequest): Promise<object> {
     try {
       const handler = this.#handlers[name] as Handler<RequestName>;
@@ -103,14 +118,13 @@ export class ProberServer {
   }
 
   readonly #handlers: { readonly [Name in RequestName]: Handler<Name> } = {
-    hello: (peer, { version, pid, isObserver }) => {
+    hello: (peer, { version, isObserver }) => {
       if (version !== PROTOCOL_VERSION)
         throw refusal(
           'EPROTO',
           `Cannot use the prober, process ${process.pid}: it is of another version of usertrace; ` +
             `end it with \`kill ${process.pid}\`, which takes its probes away`,
         );
-      peer.pid = checkedId(pid);
       peer.isObserver = isObserver;
       this.#prober.peerCame(peer);
       return { version: PROTOCOL_VERSION, pid: process.pid };

@@ -6,12 +6,12 @@
  *             {"note":"..."}                               at any time: a sentence for the user
  *             {"changed":true}                             at any time: there are other probes than before
  *
- * The first request is `hello`. Who hangs up takes the probes along that were added for the connection.
+ * The first request is `hello`; whoever is neither the user nor root is refused. Who hangs up takes the probes along that were added for the connection.
  */
 import type { RefusalLogEntry } from '@usertrace/uprobes';
 
 /** Of all that this file describes. A prober and a client of different versions part at `hello`. */
-export const PROTOCOL_VERSION = 1;
+export const PROTOCOL_VERSION = 2;
 /** The longest line: a program's environment, which has at most 2 MiB, with each of its characters escaped. */
 export const LINE_BYTES_MAX: number = 16 * 1024 * 1024;
 /** The most clients at a time. */
@@ -80,7 +80,6 @@ export interface Exchanges {
   hello: {
     body: {
       readonly version: number;
-      readonly pid: number;
       /** Whether the prober need not stay for this client. */
       readonly isObserver: boolean;
     };

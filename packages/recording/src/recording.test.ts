@@ -96,7 +96,7 @@ describe('Recording', () => {
     const events = reported();
     expect(numbers(events.filter(({ pid }) => pid === 101))).toEqual(upTo(3000));
     expect(numbers(events.filter(({ pid }) => pid === 102))).toEqual(upTo(3000, 10_000));
-    expect(recording.totals).toMatchObject({ events: 6000, lost: 0, damagedPages: 0, threadsEver: 2 });
+    expect(recording.totals).toMatchObject({ events: 6000, lost: 0, damagedPages: 0, writerThreads: 2 });
     expect(warnings).toEqual([]);
   });
 

@@ -66,8 +66,8 @@ export interface RecordingTotals {
   readonly processes: number;
   /** Events by name that somebody declared and that are wanted. */
   readonly eventNames: number;
-  /** Threads that were ever followed. */
-  readonly threadsEver: number;
+  /** Threads that wrote something of it, those that have ended too. */
+  readonly writerThreads: number;
   /** Pages that made no sense from some byte on. */
   readonly damagedPages: number;
 }
@@ -91,7 +91,8 @@ export class Recording {
   #pauseMs: number = PAUSE_MS.first;
   #checkpointAtMs = 0;
   #eventNames = 0;
-  #threadsEver = 0;
+  /** By their ids, which a machine has four million of. */
+  readonly #writerTids = new Set<number>();
   #isOver = false;
 
   /**
@@ -128,7 +129,7 @@ export class Recording {
       threads: providers.length,
       processes: new Set(providers.map(({ file }) => file.opened.pid)).size,
       eventNames: this.#eventNames,
-      threadsEver: this.#threadsEver,
+      writerThreads: this.#writerTids.size,
     };
   }
 
@@ -211,11 +212,18 @@ export class Recording {
   #follow(provider: AttachedProvider): LaneFollower {
     const { file } = provider;
     const { createdAt } = file.opened;
-    this.#threadsEver += 1;
     const { rules } = provider;
     let copy: LaneCopy | undefined;
     let lane: ReturnType<RecordingFile['addLane']> | undefined;
     let namesSeen: number | undefined;
+    let namesCounted: number | undefined;
+    const countWriters = (threadNameChanges: number): void => {
+      // A lane of the file begins with the first wanted record.
+      if (lane === undefined || threadNameChanges === namesCounted) return;
+      namesCounted = threadNameChanges;
+      const tids = file.isProbers ? [...file.threadNames()].map(([tid]) => tid) : [file.opened.tid];
+      for (const tid of tids) this.#writerTids.add(tid);
+    };
     const begin = (): LaneCopy | undefined => {
       const { reader } = provider;
       if (reader === undefined) return undefined;
@@ -254,6 +262,7 @@ export class Recording {
           namesSeen = threadNameChanges;
           for (const [tid, comm] of file.threadNames()) this.#file.setComm(tid, commText(comm));
         }
+        countWriters(threadNameChanges);
         return isBehind ? 1 : pages / provider.pageCount;
       },
       end: () => {

@@ -6,19 +6,16 @@
 
 import type { EventFilter, FilteredRecord } from '@usertrace/abi';
 import type { ErrnoName } from '@usertrace/base';
+import type { InstanceEvents } from './instance-events.ts';
 import type { TracedEvent } from './traced-event.ts';
 
 /** The most triggers of one event: each looks at each of its records. */
 const TRIGGERS_MAX = 64;
 
-/** What triggers do to their instance. */
-export interface TriggeredInstance {
+/** What triggers act on. */
+interface TriggeredInstance {
   isTracingOn: boolean;
-  readonly enabledEvents: ReadonlySet<TracedEvent>;
-  setEnabled(event: TracedEvent, isOn: boolean): void;
-  /** Has an event attached whether it is on or not, until it was released as often. */
-  hold(event: TracedEvent): void;
-  release(event: TracedEvent): void;
+  readonly events: InstanceEvents;
 }
 
 /** What a trigger switches, tracing as a whole or an event, and to what. */
@@ -66,8 +63,8 @@ export class InstanceTriggers {
     if (triggers.some(({ target }) => target === request.target)) return 'EEXIST';
     if (triggers.length >= TRIGGERS_MAX) return 'ENOMEM';
     this.#byEvent.set(event, [{ ...request }, ...triggers]);
-    this.#instance.hold(event);
-    if (request.target !== 'tracing') this.#instance.hold(request.target);
+    this.#instance.events.hold(event);
+    if (request.target !== 'tracing') this.#instance.events.hold(request.target);
     return undefined;
   }
 
@@ -78,8 +75,8 @@ export class InstanceTriggers {
     if (others.length === triggers.length) return;
     if (others.length > 0) this.#byEvent.set(event, others);
     else this.#byEvent.delete(event);
-    this.#instance.release(event);
-    if (target !== 'tracing') this.#instance.release(target);
+    this.#instance.events.release(event);
+    if (target !== 'tracing') this.#instance.events.release(target);
   }
 
   /** An event is gone: so are its triggers and those that switch it. */
@@ -114,8 +111,8 @@ export class InstanceTriggers {
       if (this.#instance.isTracingOn === isOn) return false;
       this.#instance.isTracingOn = isOn;
     } else {
-      if (this.#instance.enabledEvents.has(target) === isOn) return false;
-      this.#instance.setEnabled(target, isOn);
+      if (this.#instance.events.enabled.has(target) === isOn) return false;
+      this.#instance.events.setEnabled(target, isOn);
     }
     return true;
   }

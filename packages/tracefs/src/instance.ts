@@ -8,11 +8,12 @@
  */
 
 import { COMMON_FIELDS_SIZE, ENTRY_MAX } from '@usertrace/abi';
-import { assert, type Cpu, type ErrnoName, type Nanoseconds, type Tid } from '@usertrace/base';
+import type { Cpu, ErrnoName, Nanoseconds, Tid } from '@usertrace/base';
 import { RingBuffer, kibOfSubBuffers, subBuffersForKib, SUB_BUFFERS_MIN } from '@usertrace/ring';
 import type { EventTracer, UserEvent } from '@usertrace/user-events';
 import { TraceClock, type TraceClockName } from './instance-clock.ts';
 import { ErrorLog } from './instance-error-log.ts';
+import { InstanceEvents } from './instance-events.ts';
 import { InstanceFilters } from './instance-filters.ts';
 import { InstanceTriggers } from './instance-triggers.ts';
 import { InstanceOptions, type TraceOptionName } from './instance-options.ts';
@@ -34,6 +35,8 @@ export class TraceInstance implements EventTracer {
   readonly buffer: RingBuffer;
   readonly options: InstanceOptions;
   readonly errors: ErrorLog;
+  /** Which events are on. */
+  readonly events: InstanceEvents;
   readonly filters: InstanceFilters;
   readonly triggers: InstanceTriggers;
   readonly cpuCount: number;
@@ -48,9 +51,6 @@ export class TraceInstance implements EventTracer {
 
   readonly #ports: InstancePorts;
   readonly #tasks: TaskRecorder;
-  readonly #enabled = new Set<TracedEvent>();
-  /** Events that triggers have attached, with how many. */
-  readonly #heldCounts = new Map<TracedEvent, number>();
   readonly #waiting = new Set<() => void>();
   #clock: TraceClock;
   #isTracingOn = true;
@@ -86,6 +86,7 @@ export class TraceInstance implements EventTracer {
     this.cpuCount = ports.cpuCount;
     this.#clock = new TraceClock('local', ports.clocks);
     this.errors = new ErrorLog(ports.clocks);
+    this.events = new InstanceEvents(this);
     this.filters = new InstanceFilters(ports.cpuCount);
     this.triggers = new InstanceTriggers(this);
     this.options = new InstanceOptions(this.isTop, (option, isOn) => this.#optionChanged(option, isOn));
@@ -116,14 +117,9 @@ export class TraceInstance implements EventTracer {
     return this.#isExpanded;
   }
 
-  /** The events that are on. */
-  get enabledEvents(): ReadonlySet<TracedEvent> {
-    return this.#enabled;
-  }
-
   /** See EventTracer: whether an event would be recorded now, or may pull a trigger. */
   accepts(event: UserEvent, payloadLength: number): boolean {
-    const isWanted = (this.#isRecording && this.#enabled.has(event)) || this.triggers.has(event);
+    const isWanted = (this.#isRecording && this.events.enabled.has(event)) || this.triggers.has(event);
     return isWanted && payloadLength <= ENTRY_MAX - COMMON_FIELDS_SIZE;
   }
 
@@ -131,7 +127,8 @@ export class TraceInstance implements EventTracer {
   record(event: UserEvent, pid: Tid, payload: Uint8Array): void {
     const record = () => new WrittenRecord(event.id, pid, payload, this.#ports);
     this.triggers.fire('before', event, record);
-    if (this.#enabled.has(event) && this.filters.lets(event, record)) this.write(event.id, pid, payload);
+    if (this.events.enabled.has(event) && this.filters.lets(event, record))
+      this.write(event.id, pid, payload);
     this.triggers.fire('behind', event, record);
   }
 
@@ -145,7 +142,7 @@ export class TraceInstance implements EventTracer {
       cpu: 0,
     });
     this.triggers.fire('before', event, record);
-    if (this.#enabled.has(event) && this.filters.lets(event, record))
+    if (this.events.enabled.has(event) && this.filters.lets(event, record))
       this.#writeAt(this.#clock.at(timeNs), event.id, tid, payload);
     this.triggers.fire('behind', event, record);
   }
@@ -167,42 +164,6 @@ export class TraceInstance implements EventTracer {
     if (this.#recordsProcesses) this.#tasks.noteProcess(pid);
     if (this.#waiting.size > 0 && !this.#isWakeDue) this.#wakeSoon();
     return true;
-  }
-
-  /** Switches an event on or off in this instance. The caller waits for its settled() if it wants to. */
-  setEnabled(event: TracedEvent, isOn: boolean): void {
-    if (this.#enabled.has(event) === isOn) return;
-    if (isOn) this.#enabled.add(event);
-    else this.#enabled.delete(event);
-    if (this.isHeld(event)) return;
-    if (isOn) event.attach(this);
-    else event.detach(this);
-  }
-
-  /** Whether programs are told to write an event: it is on, or a trigger needs it. */
-  isAttached(event: TracedEvent): boolean {
-    return this.#enabled.has(event) || this.isHeld(event);
-  }
-
-  /** Whether triggers have an event attached, on or off. */
-  isHeld(event: TracedEvent): boolean {
-    return this.#heldCounts.has(event);
-  }
-
-  /** Has an event attached for a trigger. */
-  hold(event: TracedEvent): void {
-    const count = this.#heldCounts.get(event) ?? 0;
-    this.#heldCounts.set(event, count + 1);
-    if (count === 0 && !this.#enabled.has(event)) event.attach(this);
-  }
-
-  /** A trigger that held an event is gone. */
-  release(event: TracedEvent): void {
-    const count = (this.#heldCounts.get(event) ?? 0) - 1;
-    assert(count >= 0, `a trigger held event "${event.name}"`);
-    if (count > 0) this.#heldCounts.set(event, count);
-    else this.#heldCounts.delete(event);
-    if (count === 0 && !this.#enabled.has(event)) event.detach(this);
   }
 
   /** An event is gone. If it ever was on here, the buffer may hold entries that nobody can print any more. */
@@ -291,7 +252,7 @@ export class TraceInstance implements EventTracer {
   remove(): void {
     this.#isRemoved = true;
     this.triggers.clear();
-    for (const event of this.#enabled) this.setEnabled(event, false);
+    this.events.disableAll();
     this.clear();
   }
 

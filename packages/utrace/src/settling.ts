@@ -139,6 +139,7 @@ export class Settling {
     const wantsCalls = !isFiltered && (engines.events & SYSTEM_CALL_EVENTS) !== 0;
     const wantsExit = isFiltered && calls.isInside && (engines.events & Event.SYSCALL_EXIT) !== 0;
     if (wish !== Action.RESUME) return step.begin(this.#task, wish, calls.isInside, wantsCalls);
+    step.hasTrapFlag = false;
     if (wantsCalls || wantsExit) return PTRACE.SYSCALL;
     calls.forget();
     return PTRACE.CONT;

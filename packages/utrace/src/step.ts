@@ -16,6 +16,8 @@ export class Step {
   wish: number = Action.RESUME;
   /** It ends with the exit of a system call. */
   isOverCall = false;
+  /** The kernel set the processor's trap flag when the task went on last. */
+  hasTrapFlag = false;
 
   /**
    * Begins one.
@@ -30,8 +32,10 @@ export class Step {
     this.wish = wish;
     if (reportsCalls && (isInside || isAtSystemCall(task))) {
       this.isOverCall = true;
+      this.hasTrapFlag = false;
       return PTRACE.SYSCALL;
     }
+    this.hasTrapFlag = true;
     return wish === Action.SINGLESTEP ? PTRACE.SINGLESTEP : PTRACE.SINGLEBLOCK;
   }
 

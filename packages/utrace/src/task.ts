@@ -89,6 +89,16 @@ export class Task {
     return this.#parts.engines.events;
   }
 
+  /** Whether it would get SIGTRAP if it went on without us; see stepped-tasks.ts. */
+  get hasTrapFlag(): boolean {
+    return this.#parts.step.hasTrapFlag;
+  }
+
+  /** The signal that it stopped for, 0 for none: to be delivered when it goes on. */
+  get pendingSignal(): number {
+    return this.#parts.stop.pendingSignal;
+  }
+
   get isStopped(): boolean {
     return this.state === 'stopped';
   }

@@ -10,6 +10,12 @@ function memory(text: string, at = 0x1000n): (address: bigint, size: number) => 
   return (address, size) => (address === at ? bytes.subarray(0, size) : new Uint8Array());
 }
 
+/** Memory of one structure at the same address. */
+function structure(...fields: bigint[]): (address: bigint, size: number) => Uint8Array {
+  const bytes = new Uint8Array(BigUint64Array.from(fields).buffer);
+  return (address, size) => (address === 0x1000n ? bytes.subarray(0, size) : new Uint8Array());
+}
+
 function texts(name: string, args: bigint[], read?: (address: bigint, size: number) => Uint8Array): string {
   return argumentTexts(systemCallByName(name)?.number as number, (index) => args[index] ?? 0n, read).join(
     ', ',
@@ -83,26 +89,22 @@ describe('argumentTexts()', () => {
   });
 
   it('shows structures by their fields, as much as there is of them', () => {
-    const at = (...fields: bigint[]): ((address: bigint, size: number) => Uint8Array) => {
-      const bytes = new Uint8Array(BigUint64Array.from(fields).buffer);
-      return (address, size) => (address === 0x1000n ? bytes.subarray(0, size) : new Uint8Array());
-    };
-    expect(texts('nanosleep', [0x1000n, 0n], at(1n, 500n))).toBe('{tv_sec=1, tv_nsec=500}, NULL');
-    expect(texts('clock_nanosleep', [1n, 1n, 0x2000n, 0n], at(1n, 500n))).toBe(
+    expect(texts('nanosleep', [0x1000n, 0n], structure(1n, 500n))).toBe('{tv_sec=1, tv_nsec=500}, NULL');
+    expect(texts('clock_nanosleep', [1n, 1n, 0x2000n, 0n], structure(1n, 500n))).toBe(
       'CLOCK_MONOTONIC, TIMER_ABSTIME, 0x2000, NULL',
     );
-    expect(texts('setrlimit', [7n, 0x1000n], at(20000n, 0xffff_ffff_ffff_ffffn))).toBe(
+    expect(texts('setrlimit', [7n, 0x1000n], structure(20000n, 0xffff_ffff_ffff_ffffn))).toBe(
       'RLIMIT_NOFILE, {rlim_cur=20000, rlim_max=RLIM_INFINITY}',
     );
-    expect(texts('prlimit64', [0n, 3n, 0n, 0x7000n], at())).toBe('0, RLIMIT_STACK, NULL, 0x7000');
-    const spawned = at(0x1_0000_4100n, 0n, 0n, 0n, 17n, 0x7f00n, 0x9000n, 0n, 9n, 9n, 9n);
+    expect(texts('prlimit64', [0n, 3n, 0n, 0x7000n], structure())).toBe('0, RLIMIT_STACK, NULL, 0x7000');
+    const spawned = structure(0x1_0000_4100n, 0n, 0n, 0n, 17n, 0x7f00n, 0x9000n, 0n, 9n, 9n, 9n);
     expect(texts('clone3', [0x1000n, 64n], spawned)).toBe(
       '{flags=CLONE_VM|CLONE_VFORK|CLONE_CLEAR_SIGHAND, exit_signal=SIGCHLD, stack=0x7f00, stack_size=0x9000}, 64',
     );
-    expect(texts('clone3', [0x1000n, 88n], at(0x2_0000_0000n, 5n, 0n, 0n, 0n, 0n, 0n, 0n, 0n, 0n, 3n))).toBe(
-      '{flags=CLONE_INTO_CGROUP, pidfd=0x5, exit_signal=0, stack=NULL, stack_size=0, cgroup=3}, 88',
-    );
-    expect(texts('openat2', [0xffff_ff9cn, 0x2000n, 0x1000n, 24n], at(0o2000000n, 0n, 8n))).toBe(
+    expect(
+      texts('clone3', [0x1000n, 88n], structure(0x2_0000_0000n, 5n, 0n, 0n, 0n, 0n, 0n, 0n, 0n, 0n, 3n)),
+    ).toBe('{flags=CLONE_INTO_CGROUP, pidfd=0x5, exit_signal=0, stack=NULL, stack_size=0, cgroup=3}, 88');
+    expect(texts('openat2', [0xffff_ff9cn, 0x2000n, 0x1000n, 24n], structure(0o2000000n, 0n, 8n))).toBe(
       'AT_FDCWD, 0x2000, {flags=O_RDONLY|O_CLOEXEC, resolve=RESOLVE_BENEATH}, 24',
     );
   });

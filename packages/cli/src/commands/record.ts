@@ -168,7 +168,7 @@ async function finish(
       `usertrace: ${options.output} stays a file of version 7: ${result.reason}; \`usertrace recover ${options.output}\` finishes it later`,
     );
   }
-  const { events, lost, bytes, damagedPages, threadsEver } = totals;
+  const { events, lost, bytes, damagedPages, writerThreads } = totals;
   if (options.json) {
     const summary: RecordSummary = {
       file: options.output,
@@ -176,7 +176,7 @@ async function finish(
       lost,
       bytes,
       damagedPages,
-      threads: threadsEver,
+      threads: writerThreads,
       durationMs: Math.round(durationMs),
       eventsPerSecond: Math.round((events * 1000) / durationMs),
       isFinished,
@@ -184,7 +184,7 @@ async function finish(
     process.stdout.write(`${JSON.stringify(summary)}\n`);
   } else if (!options.quiet) {
     const rate = countText((events * 1000) / durationMs);
-    const from = `${counted(threadsEver, 'thread')} in ${(durationMs / 1000).toFixed(1)} s`;
+    const from = `${counted(writerThreads, 'thread')} in ${(durationMs / 1000).toFixed(1)} s`;
     const damage = damagedPages > 0 ? `, ${counted(damagedPages, 'damaged page')}` : '';
     line.say(
       `usertrace: ${counted(events, 'event')} of ${from} (${rate}/s), ${countText(lost)} lost${damage}; ` +

@@ -4,13 +4,22 @@ import { openSync, createWriteStream } from 'node:fs';
 import type { Writable } from 'node:stream';
 import { finished } from 'node:stream/promises';
 import { Failure, errorCode } from '../failure.ts';
+import { anyEventMatcher } from '../pattern.ts';
+import { splitEventOptions } from '../probes/event-choice.ts';
+import { RunProbes } from '../probes/run-probes.ts';
+import { checkCommand } from '../run/command.ts';
 import { RunSession } from '../run/outer.ts';
+import { ProbeOutput } from '../run/probe-output.ts';
 import type { RunEnd } from '../run/protocol.ts';
+import { wholeLines } from '../run/whole-lines.ts';
 
 /** What `usertrace run` was asked for. */
 export interface RunOptions {
   readonly mount: string;
+  /** Patterns of events, and definitions of probes that are made for the run. */
   readonly event: readonly string[];
+  /** Which hits of these probes are wanted. */
+  readonly filter?: string;
   readonly output?: string;
   readonly quiet?: true;
 }
@@ -22,14 +31,60 @@ export interface RunOptions {
  * @throws {Failure} when it cannot be run
  */
 export async function run(command: readonly string[], options: RunOptions): Promise<number> {
-  const file = options.output === undefined ? undefined : createOutput(options.output);
-  const session = new RunSession({ mount: options.mount, command, patterns: options.event });
-  const printed = file === undefined ? printTo(process.stderr, session) : writeTo(file, session);
-  const end = await session.ended;
-  const refusal = await printed;
-  if (!options.quiet) process.stderr.write(`usertrace: ${summary(end)}\n`);
+  const { patterns, definitions } = splitEventOptions(options.event);
+  anyEventMatcher(patterns);
+  if (command[0] !== undefined) checkCommand(command[0], process.env['PATH'] ?? '');
+  const probes = await RunProbes.add({
+    definitions,
+    // Probes that were added before are in the command as well, for whoever listens to them.
+    patterns: ['*'],
+    scope: { kind: 'launched' },
+    filter: options.filter,
+    say,
+  });
+  try {
+    return await runWithProbes(command, { ...options, patterns }, probes);
+  } finally {
+    probes?.close();
+  }
+}
+
+async function runWithProbes(
+  command: readonly string[],
+  { mount, output, quiet, patterns }: Omit<RunOptions, 'event'> & { readonly patterns: readonly string[] },
+  probes: RunProbes | undefined,
+): Promise<number> {
+  const file = output === undefined ? undefined : createOutput(output);
+  const launcher = probes === undefined ? {} : { launcher: probes };
+  const session = new RunSession({ mount, command, patterns, ...launcher });
+  const printed = new Printed(session, file ?? process.stderr);
+  const probeOutput =
+    probes === undefined
+      ? undefined
+      : new ProbeOutput({
+          patterns: [...patterns, ...probes.events],
+          isCommand: (pid) => session.isCommand(pid),
+          sink: file ?? process.stderr,
+          warn: say,
+        });
+  const counts = { eventCount: 0, lostCount: 0 };
+  let end: RunEnd;
+  try {
+    end = await session.ended;
+    await printed.treeText;
+    await probes?.sync();
+  } finally {
+    Object.assign(counts, probeOutput?.finish());
+  }
+  const refusal = file === undefined ? undefined : await printed.end();
+  if (!quiet) {
+    const eventCount = end.eventCount + counts.eventCount;
+    process.stderr.write(
+      `usertrace: ${summary({ eventCount, lostCount: end.lostCount + counts.lostCount })}\n`,
+    );
+  }
   if (refusal !== undefined) {
-    throw new Failure(`cannot write ${options.output}: ${refusal.message}; what it holds is not all`);
+    throw new Failure(`cannot write ${output}: ${refusal.message}; what it holds is not all`);
   }
   return end.exitCode;
 }
@@ -47,24 +102,38 @@ function createOutput(path: string): Writable {
   }
 }
 
-/** Copies the text to a file. A file that cannot take it is no reason to end CMD: the rest is read and dropped. */
-async function writeTo(file: Writable, session: RunSession): Promise<Error | undefined> {
-  session.traceText.pipe(file);
-  try {
-    await finished(file);
-    return undefined;
-  } catch (error) {
-    session.traceText.resume();
-    return error as Error;
+/**
+ * What is printed of a run. An output that cannot take it is no reason to end CMD: the rest is read and dropped. A reader that went away
+ * (`2>&1 | head`) is none of our business.
+ */
+class Printed {
+  /** Resolves when all that the tree has recorded was passed on. */
+  readonly treeText: Promise<void>;
+  readonly #sink: Writable;
+  #refusal: Error | undefined;
+
+  constructor(session: RunSession, sink: Writable) {
+    this.#sink = sink;
+    const lines = wholeLines();
+    sink.on('error', (error: Error) => {
+      this.#refusal ??= error;
+      lines.unpipe(sink);
+      lines.resume();
+    });
+    this.treeText = finished(session.traceText.pipe(lines)).catch(() => undefined);
+    lines.pipe(sink, { end: false });
+  }
+
+  /** Ends the output; answers why it could not take all. */
+  async end(): Promise<Error | undefined> {
+    if (this.#refusal === undefined) {
+      this.#sink.end();
+      await finished(this.#sink).catch(() => undefined);
+    }
+    return this.#refusal;
   }
 }
 
-/** Copies the text to a stream of this process. A reader that went away (`2>&1 | head`) is none of our business. */
-async function printTo(stream: Writable, session: RunSession): Promise<undefined> {
-  stream.on('error', () => {
-    session.traceText.unpipe(stream);
-    session.traceText.resume();
-  });
-  session.traceText.pipe(stream, { end: false });
-  await finished(session.traceText).catch(() => undefined);
+function say(text: string): void {
+  process.stderr.write(`usertrace: ${text}\n`);
 }

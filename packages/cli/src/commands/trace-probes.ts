@@ -1,13 +1,10 @@
 /** `usertrace trace -e`: events of processes as they come, in the layout of `trace`. Needs no server. */
 
-import { existsSync } from 'node:fs';
-import { PROVIDER_FIRST_EVENT_ID } from '@usertrace/abi';
-import { Cpu, Nanoseconds } from '@usertrace/base';
 import { type LiveEvent, LiveEvents } from '@usertrace/recording';
-import { ClockText, TraceText } from '@usertrace/ring';
 import { whenReaderLeaves } from '../lost-reader.ts';
 import { anyEventMatcher, eventMatcher } from '../pattern.ts';
 import { splitEventOptions } from '../probes/event-choice.ts';
+import { EventLines } from '../probes/event-lines.ts';
 import { RunProbes, scopeOf, syncProbes } from '../probes/run-probes.ts';
 import { FollowedCommand } from '../recording/followed-command.ts';
 import { endOfCommand, TurnLoop } from '../recording/turns.ts';
@@ -17,10 +14,6 @@ import { checkCommand } from '../run/command.ts';
 const PAUSE_MS = { busy: 1, idle: 20 } as const;
 /** A lane so full makes the pause short. */
 const BUSY_FILL = 1 / 16;
-const READING = { file: 'trace_pipe', hasOverrun: false } as const;
-/** The text is made already. */
-const NO_ENTRY = new Uint8Array(0);
-const OPTIONS = { irqInfo: true, recordTgid: false, contextInfo: true, annotate: false } as const;
 
 /** What `usertrace trace -e` was asked for. */
 export interface TraceEventsOptions {
@@ -71,11 +64,8 @@ async function follow(
     patterns: options.event,
     matches: anyEventMatcher(options.event),
     mode: 'overwrite',
-    wantsProcess: (pid, tid) =>
-      command.length > 0
-        ? followed?.isDescendant(pid) === true ||
-          (tid === 0 && (patterns.length === 0 || !existsSync(`/proc/${pid}`)))
-        : (options.pid?.includes(pid) ?? true),
+    wantsProcess: (pid) =>
+      command.length > 0 ? followed?.isDescendant(pid) === true : (options.pid?.includes(pid) ?? true),
     onNews: loop.wake,
     warn: say,
     ...(command.length === 0 ? {} : { beginning: process.hrtime.bigint() }),
@@ -109,20 +99,11 @@ async function follow(
 
 /** Prints lines of `trace`, up to a number of them. */
 class EventPrinter {
-  readonly #epoch = process.hrtime.bigint();
-  readonly #trace: TraceText;
+  readonly #lines = new EventLines();
   #left: number;
-  /** Of the event that is being printed. */
-  #comm = '';
-  #text = '';
 
   constructor(count: number) {
     this.#left = count;
-    this.#trace = new TraceText(READING, new ClockText(this.#epoch, true), OPTIONS, {
-      commOf: () => this.#comm,
-      tgidOf: () => undefined,
-      eventText: () => this.#text,
-    });
   }
 
   get isDone(): boolean {
@@ -130,31 +111,9 @@ class EventPrinter {
   }
 
   print(events: readonly LiveEvent[]): void {
-    let lines = '';
-    for (const event of events.slice(0, this.#left)) lines += this.#lines(event);
+    const text = this.#lines.text(events.slice(0, this.#left));
     this.#left -= events.length;
-    if (lines !== '') process.stdout.write(lines, 'latin1');
-  }
-
-  #lines({ lane, timestamp, tid, comm, name, text, lostBefore }: LiveEvent): string {
-    this.#comm = comm;
-    const own = text();
-    this.#text = `${name}: ${own.endsWith('\n') ? own : `${own}\n`}`;
-    // The kernel says no number where there was no room for it.
-    const lost = lostBefore === 'unknown' ? `CPU:${lane} [LOST EVENTS]\n` : '';
-    return (
-      lost +
-      this.#trace.lines({
-        cpu: Cpu(lane),
-        time: Nanoseconds(Number(timestamp - this.#epoch)),
-        typeId: PROVIDER_FIRST_EVENT_ID,
-        flags: 0,
-        preemptCount: 0,
-        pid: tid,
-        entry: NO_ENTRY,
-        lostBefore: lostBefore === 'unknown' ? 0 : lostBefore,
-      })
-    );
+    if (text !== '') process.stdout.write(text, 'latin1');
   }
 }
 

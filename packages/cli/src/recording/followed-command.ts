@@ -93,16 +93,8 @@ export class FollowedCommand {
   ): Promise<void> {
     const standIn = this.#child.pid;
     if (launcher === undefined || standIn === undefined) return;
-    const defined = Object.entries(env).flatMap(([name, value]) =>
-      value === undefined ? [] : [[name, value]],
-    );
     try {
-      await launcher.launch({
-        standIn,
-        command,
-        args,
-        env: Object.fromEntries(defined) as Record<string, string>,
-      });
+      await launcher.launch({ standIn, command, args, env: definedVariables(env) });
     } catch (error) {
       this.#child.kill('SIGKILL');
       throw new Failure(`cannot run "${command}": ${(error as Error).message}`, exitCodeOfStartError(error));
@@ -113,6 +105,14 @@ export class FollowedCommand {
     if (TERMINAL_SIGNALS.has(signal) && isInForeground()) return;
     this.#child.kill(signal);
   };
+}
+
+/** An environment as a launcher takes it. */
+export function definedVariables(env: NodeJS.ProcessEnv): Record<string, string> {
+  const defined = Object.entries(env).flatMap(([name, value]) =>
+    value === undefined ? [] : [[name, value]],
+  );
+  return Object.fromEntries(defined) as Record<string, string>;
 }
 
 /** Fields of proc_pid_stat(5) behind the command's closing parenthesis. */

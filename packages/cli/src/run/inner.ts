@@ -7,8 +7,10 @@
  */
 
 import { type ChildProcess, spawn } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { Socket } from 'node:net';
 import { finished } from 'node:stream/promises';
+import { setTimeout as delay } from 'node:timers/promises';
 import type { DirectoryNode, RunningServer } from '@usertrace/tracefs';
 import { EXIT, Failure, describeError } from '../failure.ts';
 import { anyEventMatcher } from '../pattern.ts';
@@ -26,6 +28,11 @@ import {
 import { Recorder } from './recorder.ts';
 import { RELAYED_SIGNALS, SignalRelay } from './signals.ts';
 
+/** It becomes the command after it has made namespaces for it. */
+const NAMESPACE_MAKER = 'unshare';
+/** How often it is looked whether it has. */
+const STAND_IN_LOOK_MS = 5;
+
 function say(message: InnerMessage): Promise<void> {
   return new Promise((resolve) => {
     // An outer process that was killed hears nothing: CMD still runs to its end.
@@ -42,9 +49,43 @@ const relay = new SignalRelay((signal) => {
   command.kill(signal);
 });
 
-function startCommand({ command: argv, isPrivileged, uid, gid }: RunOrder): ChildProcess {
-  const [file = '', ...words] = isPrivileged ? argv : ['unshare', ...commandNamespace(uid, gid), ...argv];
+function startCommand({ command: own, standIn, isPrivileged, uid, gid }: RunOrder): ChildProcess {
+  const argv = standIn ?? own;
+  const [file = '', ...words] = isPrivileged
+    ? argv
+    : [NAMESPACE_MAKER, ...commandNamespace(uid, gid), ...argv];
   return spawn(file, words, { stdio: ['inherit', 'inherit', 'inherit'] });
+}
+
+/** Waits until the prober has made the command of the process that waits. */
+async function launched(child: ChildProcess): Promise<void> {
+  const { pid } = child;
+  if (pid === undefined) return;
+  // In the command's own namespaces it is another program.
+  while (programName(pid) === NAMESPACE_MAKER) await delay(STAND_IN_LOOK_MS);
+  const answer = new Promise<void>((resolve, reject) => {
+    process.on('message', (message: OuterMessage) => {
+      if (message.kind === 'launched') resolve();
+      if (message.kind === 'refused') reject(new Failure(message.message, message.exitCode));
+    });
+    // Nobody is left to ask the prober.
+    process.once('disconnect', () => reject(new Failure('the run was killed', EXIT.failure)));
+  });
+  await say({ kind: 'waiting', pid });
+  try {
+    await answer;
+  } catch (error) {
+    child.kill('SIGKILL');
+    throw error;
+  }
+}
+
+function programName(pid: number): string {
+  try {
+    return readFileSync(`/proc/${pid}/comm`, 'latin1').trim();
+  } catch {
+    return '';
+  }
 }
 
 /** Waits for CMD's end. @returns its exit code, or what stands for it */
@@ -82,8 +123,10 @@ async function record(server: RunningServer, order: RunOrder): Promise<void> {
   });
   if (order.patterns.length > 0) server.enableNew(anyEventMatcher(order.patterns));
   command = startCommand(order);
+  const end = ended(command, order.command[0] ?? '');
+  if (order.standIn !== undefined) await Promise.race([launched(command), end]);
   await say({ kind: 'started' });
-  const exitCode = await ended(command, order.command[0] ?? '');
+  const exitCode = await end;
   relay.close();
   const counts = await recorder.finish();
   text.end();

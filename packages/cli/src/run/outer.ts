@@ -12,7 +12,8 @@ import { fileURLToPath } from 'node:url';
 import { closeDescriptor, openProcessConnector } from '@usertrace/linux';
 import { Failure } from '../failure.ts';
 import { anyEventMatcher } from '../pattern.ts';
-import { checkCommand, exitCodeOf } from './command.ts';
+import { type CommandLauncher, definedVariables } from '../recording/followed-command.ts';
+import { checkCommand, exitCodeOf, exitCodeOfStartError } from './command.ts';
 import {
   attemptNamespaces,
   explainRefusal,
@@ -36,6 +37,8 @@ export interface RunRequest {
   readonly command: readonly string[];
   /** Patterns of events that are switched on when they are registered. */
   readonly patterns: readonly string[];
+  /** Makes the command of a process that waits, so that it has probes from its first instruction on; else it just begins. */
+  readonly launcher?: CommandLauncher;
 }
 
 /** The inner program, as it is built. */
@@ -50,6 +53,7 @@ export class RunSession {
   /** Resolves after CMD's end. Rejects with a `Failure` when it could not be run. */
   readonly ended: Promise<RunEnd>;
   readonly #inner: ChildProcess;
+  #commandPid: number | undefined;
 
   /**
    * Begins a run.
@@ -84,6 +88,11 @@ export class RunSession {
       this.#say({ kind: 'signal', signal: signal as (typeof RELAYED_SIGNALS)[number] });
     };
     for (const signal of RELAYED_SIGNALS) process.on(signal, passOn);
+    const { launcher, command } = request;
+    if (launcher !== undefined)
+      this.#hear((message) => {
+        if (message.kind === 'waiting') void this.#launch(launcher, command, message.pid);
+      });
     const letGo = (): void => {
       for (const signal of RELAYED_SIGNALS) process.off(signal, passOn);
     };
@@ -104,6 +113,23 @@ export class RunSession {
       this.ended.then(() => resolve([]), reject);
       this.#say({ kind: 'switch', pattern, isOn });
     });
+  }
+
+  /** Whether a process is the command; it is known when a launcher has made it. */
+  isCommand(pid: number): boolean {
+    return pid === this.#commandPid;
+  }
+
+  async #launch(launcher: CommandLauncher, command: readonly string[], standIn: number): Promise<void> {
+    this.#commandPid = standIn;
+    const [program = '', ...args] = command;
+    try {
+      await launcher.launch({ standIn, command: program, args, env: definedVariables(process.env) });
+      this.#say({ kind: 'launched' });
+    } catch (error) {
+      const message = `cannot run "${program}": ${(error as Error).message}`;
+      this.#say({ kind: 'refused', message, exitCode: exitCodeOfStartError(error) });
+    }
   }
 
   #say(message: OuterMessage): void {
@@ -155,7 +181,7 @@ function isDirectory(path: string): boolean {
 }
 
 /** Checks all that can be checked before any process is made. */
-function prepare(request: RunRequest): Omit<RunOrder, 'hasConnector'> {
+function prepare({ launcher, ...request }: RunRequest): Omit<RunOrder, 'hasConnector'> {
   anyEventMatcher(request.patterns);
   checkCommand(request.command[0] ?? '', process.env['PATH'] ?? '');
   if (!isDirectory(request.mount)) {
@@ -169,5 +195,11 @@ function prepare(request: RunRequest): Omit<RunOrder, 'hasConnector'> {
   const gid = process.getgid?.() ?? 0;
   const attempt = attemptNamespaces(isPrivileged, uid, gid);
   if (!attempt.succeeded) throw new Failure(explainRefusal(attempt, isPrivileged, readNamespaceSettings()));
-  return { ...request, isPrivileged, uid, gid };
+  return {
+    ...request,
+    ...(launcher === undefined ? {} : { standIn: launcher.standIn }),
+    isPrivileged,
+    uid,
+    gid,
+  };
 }

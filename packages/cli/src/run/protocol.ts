@@ -4,7 +4,8 @@
  *
  * The outer process belongs to the user: it checks arguments, prints, and ends with CMD's status. The inner one
  * stands in the namespaces, serves the tree and is CMD's parent. Each side sends `OuterMessage`s or
- * `InnerMessage`s; the first of the outer one is `start`, and the inner one's last is `failed` or `ended`.
+ * `InnerMessage`s; the first of the outer one is `start`, and the inner one's last is `failed` or `ended`. A command with
+ * probes is made of a process that waits: the inner one says `waiting`, and the outer one has the prober launch the command in it.
  */
 
 import type { RelayedSignal } from './signals.ts';
@@ -23,6 +24,8 @@ export interface RunOrder {
   readonly command: readonly string[];
   /** Patterns of events that are switched on when they are registered. */
   readonly patterns: readonly string[];
+  /** The command line of a process that waits until a prober has it become the command; without probes there is none. */
+  readonly standIn?: readonly string[];
   /** Whether the inner process is still in the user's own user namespace. */
   readonly isPrivileged: boolean;
   /** Whether PROCESS_CONNECTOR_FD is one. */
@@ -36,6 +39,8 @@ export interface RunOrder {
 export type OuterMessage =
   | { readonly kind: 'start'; readonly order: RunOrder }
   | { readonly kind: 'signal'; readonly signal: RelayedSignal }
+  | { readonly kind: 'launched' }
+  | { readonly kind: 'refused'; readonly message: string; readonly exitCode: number }
   | { readonly kind: 'switch'; readonly pattern: string; readonly isOn: boolean };
 
 /** How a run ended. */
@@ -50,6 +55,7 @@ export interface RunEnd {
 
 /** What the inner process says. */
 export type InnerMessage =
+  | { readonly kind: 'waiting'; readonly pid: number }
   | { readonly kind: 'started' }
   | { readonly kind: 'switched'; readonly events: readonly string[] }
   | { readonly kind: 'failed'; readonly message: string; readonly exitCode: number }

@@ -57,6 +57,9 @@ export function errorName(errno: number): string | undefined {
   return errno === 0 ? undefined : (RESTARTS[errno] ?? errnoName(errno));
 }
 
+/** Node makes the map anew each time that it is asked for. */
+let systemErrors: ReturnType<typeof getSystemErrorMap> | undefined;
+
 /** What a call answered, as behind `=`: `3`, `-1 ENOENT (no such file or directory)`, `? ERESTARTSYS`. */
 export function resultText({ name, result, errno }: ReturnEvent): string {
   if (errno === 0) {
@@ -64,7 +67,7 @@ export function resultText({ name, result, errno }: ReturnEvent): string {
   }
   const restart = RESTARTS[errno];
   if (restart !== undefined) return `? ${restart} (to be restarted)`;
-  const meaning = getSystemErrorMap().get(-errno)?.[1];
+  const meaning = (systemErrors ??= getSystemErrorMap()).get(-errno)?.[1];
   return `-1 ${errnoName(errno)}${meaning === undefined ? '' : ` (${meaning})`}`;
 }
 

@@ -56,7 +56,11 @@ describe('runtimeFolderCandidates()', () => {
 
 describe('a provider file name', () => {
   it('is read as it was made', () => {
-    expect(parseProviderFileName(providerFileName(12, 34, 0xabcn))).toEqual({ pid: 12, tid: 34, madeAt: 0xabc });
+    expect(parseProviderFileName(providerFileName(12, 34, 0xabcn))).toEqual({
+      pid: 12,
+      tid: 34,
+      madeAt: 0xabc,
+    });
     for (const name of ['tracing', '12-34', '12-34-xyz', '-1-2-3', '12-34-a.tmp', '']) {
       expect(parseProviderFileName(name)).toBeUndefined();
     }

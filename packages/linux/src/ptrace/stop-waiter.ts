@@ -170,16 +170,19 @@ export class StopWaiter {
 
   /** Returns whether more is to be expected soon. */
   #pumpForAWhile(): boolean {
+    const listener = this.#listener;
     this.#bringHandedBack();
-    if (this.#listener.takeYield()) return true;
+    if (listener.takeYield()) return true;
     let isBusy = false;
     try {
-      isBusy = this.#listener.hasRunningTasks() && this.#sleepThroughStops();
+      isBusy = listener.hasRunningTasks() && this.#sleepThroughStops();
     } finally {
       if (!isBusy) this.#sendSignals(true);
     }
+    if (isBusy) return true;
     // A stop that came before signals were sent again has sent none.
-    return isBusy || this.#bringWaiting();
+    const hasBrought = this.#bringWaiting();
+    return listener.takeYield() || hasBrought;
   }
 
   /** Brings stops as they come. Returns whether more is to be expected soon. */

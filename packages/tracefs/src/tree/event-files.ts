@@ -103,5 +103,5 @@ export function enableRules(
 
 /** What an event's `enable` file says: a star tells of triggers that have it attached. */
 function stateText(instance: TraceInstance, event: TracedEvent): string {
-  return `${instance.enabledEvents.has(event) ? 1 : 0}${instance.isHeld(event) ? '*' : ''}\n`;
+  return `${instance.events.enabled.has(event) ? 1 : 0}${instance.events.isHeld(event) ? '*' : ''}\n`;
 }

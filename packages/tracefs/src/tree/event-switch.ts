@@ -19,7 +19,7 @@ export function switchEvents(
   isOn: boolean,
   settled: () => void,
 ): void {
-  for (const event of events) instance.setEnabled(event, isOn);
+  for (const event of events) instance.events.setEnabled(event, isOn);
   whenSettled(events, settled);
 }
 
@@ -55,7 +55,7 @@ export function groupStateText(instance: TraceInstance, events: Iterable<TracedE
   let isSomeOn = false;
   let isSomeOff = false;
   for (const event of events) {
-    if (instance.isAttached(event)) isSomeOn = true;
+    if (instance.events.isAttached(event)) isSomeOn = true;
     else isSomeOff = true;
     if (isSomeOn && isSomeOff) return 'X\n';
   }

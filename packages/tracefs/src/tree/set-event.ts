@@ -22,11 +22,11 @@ export function setEventFile(instance: TraceInstance, catalog: EventCatalog): Fi
   };
   return controlFile(instance, {
     mode: FILE_MODE.readWrite,
-    read: () => eventLines(catalog.listedBy(instance).filter((event) => instance.isAttached(event))),
+    read: () => eventLines(catalog.listedBy(instance).filter((event) => instance.events.isAttached(event))),
     opening: (mode) => {
       if (!mode.writable || !mode.truncate) return undefined;
-      switchedOff = [...instance.enabledEvents];
-      for (const event of switchedOff) instance.setEnabled(event, false);
+      switchedOff = [...instance.events.enabled];
+      for (const event of switchedOff) instance.events.setEnabled(event, false);
       return undefined;
     },
     write: (written, _caller, reply) => {

@@ -120,7 +120,7 @@ export class TraceTree {
       added: (event) => this.#eventAdded(event),
       removed: (event) => {
         for (const instance of this.#instances.all()) {
-          instance.setEnabled(event, false);
+          instance.events.setEnabled(event, false);
           instance.eventRemoved(event);
           instance.clearIfNeeded();
         }
@@ -139,7 +139,7 @@ export class TraceTree {
 
   #eventAdded(event: TracedEvent): void {
     this.#catalog.add(event);
-    if (this.#isWantedWhenNew(event.system, event.name)) this.top.setEnabled(event, true);
+    if (this.#isWantedWhenNew(event.system, event.name)) this.top.events.setEnabled(event, true);
   }
 
   #filesOf(instance: TraceInstance): Record<string, TreeNode> {

@@ -5,7 +5,7 @@
  * The programs may write anything into it: nothing that is read from it is believed.
  */
 
-import { closeSync, constants, openSync } from 'node:fs';
+import { closeSync, constants, ftruncateSync, openSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { ErrnoError } from '@usertrace/base';
 import { checked, libc, startTicksOf, unmapShared, viewOf } from '@usertrace/linux';
@@ -26,7 +26,7 @@ import {
 import { remoteCall } from './remote-memory.ts';
 
 /** System calls (x86-64). */
-const CALL = { close: 3, mmap: 9, ftruncate: 77, memfdCreate: 319 } as const;
+const CALL = { close: 3, mmap: 9, memfdCreate: 319 } as const;
 /** MFD_CLOEXEC | MFD_ALLOW_SEALING */
 const MEMFD_FLAGS = 3n;
 const F_ADD_SEALS = 1033;
@@ -65,10 +65,11 @@ export class SharedLanes {
     const remote = remoteCall(look, CALL.memfdCreate, [BigInt(scratch), MEMFD_FLAGS], 'make lanes');
     look.write(BigInt(scratch), new Uint8Array(LANES_NAME.length + 1));
     try {
-      remoteCall(look, CALL.ftruncate, [remote, BigInt(size)], 'size lanes');
       const args = [0n, BigInt(size), BigInt(PROT_READ_WRITE), BigInt(MAP_SHARED), remote, 0n];
       const fd = openSync(`/proc/${tid}/fd/${remote}`, constants.O_RDWR);
       try {
+        // By us: the program may have a limit of file sizes, and would be sent SIGXFSZ.
+        ftruncateSync(fd, size);
         checked(libc().fcntl(fd, F_ADD_SEALS, SEALS), 'seal lanes');
         const address = Number(remoteCall(look, CALL.mmap, args, 'map lanes'));
         return new SharedLanes(fd, sets, fileIdentity(`/proc/self/fd/${fd}`), address);

@@ -100,8 +100,8 @@ describe('RecordEncoder', () => {
           slot.writeBigUInt64LE(faults, SLOT.faults);
           for (const { argument, offset, size: bytes } of places) {
             if (!argument.type.basic.isText) continue;
-            const words = argument.source.kind === 'comm' ? 1 : bytes / TEXT_WORD.size;
-            for (let word = 0; word < words; word++) {
+            const wordCount = argument.source.kind === 'comm' ? 1 : bytes / TEXT_WORD.size;
+            for (let word = 0; word < wordCount; word++) {
               const at = offset + word * TEXT_WORD.size;
               // What a program writes there may be anything.
               slot.writeUInt32LE(below(4) === 0 ? below(2 ** 31) : below(size), at + TEXT_WORD.offset);

@@ -106,11 +106,11 @@ export interface LaneSet extends LaneShape {
 const LANE_COUNT_SHIFT_MAX = 3;
 
 /**
- * Slots for hits of registers, with a text, of many texts or arrays, and of long texts. A lane takes of its size what was ever used: 8 MiB
- * and 4 MiB at most, and of long texts the pages that they reach.
+ * Slots for hits of registers, with a text, of many texts or arrays, and of long texts. A lane takes of its size what was ever used: 4 MiB
+ * at most, and of long texts the pages that they reach. More would not help: the prober writes what it reads to a provider's lane of 4 MiB.
  */
 const SLOT_CLASSES = [
-  { slotSizeShift: 7, slotCountShift: 16, laneSizeShift: 24 },
+  { slotSizeShift: 7, slotCountShift: 15, laneSizeShift: 23 },
   { slotSizeShift: 9, slotCountShift: 13, laneSizeShift: 23 },
   { slotSizeShift: 12, slotCountShift: 10, laneSizeShift: 23 },
   { slotSizeShift: 14, slotCountShift: 10, laneSizeShift: 25 },
