@@ -14,7 +14,7 @@ import path from 'node:path';
 import { cProgram } from './c-programs.ts';
 import { Child, finish, type Finished } from './child.ts';
 import { USERTRACE } from './server.ts';
-import type { ReportedEvent } from './tracepoints.ts';
+import { type ReportedEvent, reportedEvents } from './tracepoints.ts';
 import { until } from './wait.ts';
 
 const ORDINARY_USER_ID = 65_534;
@@ -134,12 +134,7 @@ export class ProbeWorld {
 
   /** The events of a file. */
   async events(name: string): Promise<ReportedEvent[]> {
-    const { status, stdout, stderr } = await this.run('report', '--json', name);
-    if (status !== 0) throw new Error(`report ended with ${status}: ${stderr}`);
-    return stdout
-      .split('\n')
-      .filter((line) => line !== '')
-      .map((line) => JSON.parse(line) as ReportedEvent);
+    return reportedEvents(await this.run('report', '--json', name));
   }
 
   /** What `usertrace probe list --json` says. */

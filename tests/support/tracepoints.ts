@@ -18,6 +18,19 @@ export interface ReportedEvent {
   readonly lost?: number | 'unknown';
 }
 
+/**
+ * The events that `usertrace report --json` has printed.
+ *
+ * @throws {Error} when it has failed
+ */
+export function reportedEvents({ status, stdout, stderr }: Finished): ReportedEvent[] {
+  if (status !== 0) throw new Error(`report ended with ${status}: ${stderr}`);
+  return stdout
+    .split('\n')
+    .filter((line) => line !== '')
+    .map((line) => JSON.parse(line) as ReportedEvent);
+}
+
 /** A runtime folder, a folder for files, and what runs with them. */
 export class TracepointWorld {
   readonly folder: string;
@@ -72,12 +85,7 @@ export class TracepointWorld {
 
   /** The events of a file. */
   async events(name: string): Promise<ReportedEvent[]> {
-    const { status, stdout, stderr } = await this.run('report', '--json', name);
-    if (status !== 0) throw new Error(`report ended with ${status}: ${stderr}`);
-    return stdout
-      .split('\n')
-      .filter((line) => line !== '')
-      .map((line) => JSON.parse(line) as ReportedEvent);
+    return reportedEvents(await this.run('report', '--json', name));
   }
 
   /** What `usertrace list --json` says. */

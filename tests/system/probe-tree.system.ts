@@ -176,7 +176,7 @@ test('dynamic_events lists, takes and removes probes beside user events, as the 
   const of = await startServer();
   await shell(
     of,
-    'echo "u:ev u32 a" >> dynamic_events; echo "-:ev" >> dynamic_events; echo "!u:ev u32 a" >> dynamic_events',
+    'echo "u:ev u32 a" >> dynamic_events; echo "-:ev" >> dynamic_events; echo "!u:ev u32 a" >> dynamic_events; echo "-:ev u32 a" >> dynamic_events',
   );
   expect((await world.run('probe', 'list')).stdout).toBe('no probes\n');
   const place = `${world.target}:0x`;

@@ -1,4 +1,5 @@
 import { openSync, readFileSync, writeSync } from 'node:fs';
+import { systemCallNumber } from '@usertrace/abi';
 import { ERRNO, ErrnoError } from '@usertrace/base';
 import { describe, expect, it } from 'vitest';
 import {
@@ -31,6 +32,12 @@ describe('libc()', () => {
     expect(libc().close(-1)).toBe(-1);
     expect(lastErrno()).toBe(ERRNO.EBADF);
     expect(failure(libc().close(-1))).toBe(-ERRNO.EBADF);
+  });
+});
+
+describe('SYSTEM_CALL', () => {
+  it('has the numbers of the table of all system calls', () => {
+    for (const [name, number] of Object.entries(SYSTEM_CALL)) expect(systemCallNumber(name), name).toBe(number);
   });
 });
 

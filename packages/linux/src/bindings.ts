@@ -161,9 +161,15 @@ const PROTOTYPES = {
   uv_update_time: 'void uv_update_time(void *)',
 } as const satisfies Record<keyof Libc, string>;
 
-/** Numbers of the system calls that the C library has no function for everywhere (x86-64, `syscall()`). */
+/**
+ * Numbers of the system calls that are made by number (x86-64): by `syscall()`, where the C library has no function everywhere, and in
+ * other processes. abi's table of all has the same, but programs with tracepoints would carry it for these few.
+ */
 export const SYSTEM_CALL = {
+  mmap: 9,
   rt_sigprocmask: 14,
+  execve: 59,
+  chdir: 80,
   getppid: 110,
   prctl: 157,
   gettid: 186,
@@ -173,6 +179,7 @@ export const SYSTEM_CALL = {
   timer_delete: 226,
   process_vm_readv: 310,
   kcmp: 312,
+  seccomp: 317,
   pidfd_send_signal: 424,
   pidfd_open: 434,
   close_range: 436,

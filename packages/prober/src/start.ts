@@ -2,6 +2,7 @@
 import { spawn } from 'node:child_process';
 import { closeSync, openSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import { isInTime } from '@usertrace/base';
 import type { RuntimeSurroundings } from '@usertrace/linux';
 import { proberSocketPath } from './prober-place.ts';
 
@@ -38,17 +39,12 @@ export async function startProber(surroundings: RuntimeSurroundings): Promise<vo
     child.once('error', reject);
     child.once('exit', () => reject(new Error(`Cannot start the prober: ${lastWords(logPath)}`)));
   });
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => {
-      child.kill('SIGKILL');
-      reject(new Error(`Cannot start the prober: it did not answer in ${START_DEADLINE_MS / 1000} s`));
-    }, START_DEADLINE_MS);
-  });
   try {
-    await Promise.race([ready, late]);
+    if (!(await isInTime(ready, START_DEADLINE_MS))) {
+      child.kill('SIGKILL');
+      throw new Error(`Cannot start the prober: it did not answer in ${START_DEADLINE_MS / 1000} s`);
+    }
   } finally {
-    clearTimeout(timer);
     child.stdout?.destroy();
     child.unref();
   }

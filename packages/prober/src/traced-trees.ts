@@ -2,6 +2,7 @@
  * `TracedTrees`: the programs that are traced, because somebody listens to their probes. It begins and ends what has to be changed, and
  * brings hits to the programs.
  */
+import { setTimeout as delay } from 'node:timers/promises';
 import { ErrnoError } from '@usertrace/base';
 import type { Hit } from '@usertrace/uprobes';
 import { openUtrace, type Utrace } from '@usertrace/utrace';
@@ -14,6 +15,8 @@ import { TracedTree, type TreeListener } from './traced-tree.ts';
 
 /** Programs that are traced at a time: each has descriptors and a table of its own. */
 const TREES_MAX = 256;
+/** How long threads may take to be let go at last. */
+const CLOSE_PATIENCE_MS = 500;
 
 export class TracedTrees implements TreeListener {
   readonly #programs: ProbedPrograms;
@@ -91,9 +94,9 @@ export class TracedTrees implements TreeListener {
     this.#drainedNs = now;
   }
 
-  /** Ends the tracing. All programs have to be let go before. */
+  /** Ends the tracing. All programs have to be let go before; a thread that could not be stopped for it is with the end of this process. */
   async close(): Promise<void> {
-    await this.#utrace.close();
+    await Promise.race([this.#utrace.close(), delay(CLOSE_PATIENCE_MS)]);
   }
 
   began({ wanted }: TracedTree, pid: number, parentPid: number | undefined): void {

@@ -4,7 +4,7 @@ import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { COMMON_FIELDS_FORMAT, PROVIDER_OFFSET } from '@usertrace/abi';
 import { eventMatcher } from '@usertrace/base';
-import { nodeFiles, reportJson, reportText, TraceDatFile } from '@usertrace/formats';
+import { nodeFiles, reportText, TraceDatFile } from '@usertrace/formats';
 import { startTicksOf } from '@usertrace/linux';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -16,7 +16,8 @@ import { eventsOf, findProcesses } from './provider-processes.ts';
 import { ProviderFile } from './provider-file.ts';
 import { switchStanding } from './provider-session.ts';
 import { makeFolder, removeFolder, surroundingsOf } from './provider.sim.ts';
-import { Recording, type RecordingOptions } from './recording.ts';
+import { recordedEvents, startRecording } from './recording.sim.ts';
+import type { Recording, RecordingOptions } from './recording.ts';
 
 const UID = process.getuid?.() ?? 0;
 const SEED = Number(process.env['USERTRACE_SEED'] ?? Date.now() % 2 ** 31);
@@ -55,34 +56,9 @@ function hit(provider: ProbeProvider, index: number, tid: number, number: number
 }
 
 function record(pattern: string, more: Partial<RecordingOptions> = {}): Recording {
-  const recording = new Recording({
-    path: output,
-    version: 'test',
-    patterns: [pattern],
-    matches: eventMatcher(pattern),
-    mode: 'overwrite',
-    wantsProcess: () => true,
-    warn: (message) => warnings.push(message),
-    surroundings: surroundingsOf(folder),
-    ...more,
-  });
+  const recording = startRecording({ folder, path: output, pattern, warnings }, more);
   recordings.push(recording);
-  recording.turn();
   return recording;
-}
-
-function reported(path = output): { name: string; pid: number; fields: object; lost: unknown }[] {
-  const file = nodeFiles().openToRead(path);
-  const events = [...reportJson(TraceDatFile.read(file))].map(
-    ({ event: name = '', pid, fields = {}, lost }) => ({
-      name,
-      pid,
-      fields,
-      lost,
-    }),
-  );
-  file.close();
-  return events;
 }
 
 function openAll(state: 'alive' | 'dead'): ReturnType<typeof findProcesses> {
@@ -144,7 +120,7 @@ describe('ProbeProvider', () => {
       if (number % 50 === 0) recording.turn();
     }
     await recording.finish();
-    const events = reported();
+    const events = recordedEvents(output);
     expect(events.map(({ fields }) => (fields as { number: number }).number)).toEqual(
       Array.from({ length: 3000 }, (_, number) => number),
     );
@@ -173,7 +149,7 @@ describe('ProbeProvider', () => {
     hit(provider, open, 7, 2);
     provider.lose(5);
     await recording.finish();
-    expect(reported().map(({ lost }) => lost)).toEqual([undefined, 12]);
+    expect(recordedEvents(output).map(({ lost }) => lost)).toEqual([undefined, 12]);
     expect(recording.totals).toMatchObject({ events: 2, lost: 17 });
   });
 
@@ -190,7 +166,7 @@ describe('ProbeProvider', () => {
     expect(listedNames()).toEqual(['open', 'xyz']);
     hit(provider, open, 7, 2);
     await recording.finish();
-    expect(reported()).toHaveLength(2);
+    expect(recordedEvents(output)).toHaveLength(2);
     expect(provider.isOn(open)).toBe(false);
   });
 
@@ -230,7 +206,9 @@ describe('ProbeProvider', () => {
     rates.turn();
     for (let number = 0; number < 100; number++) hit(provider, open, 7 + (number % 5), number);
     rates.turn();
-    expect(rates.take().rates).toEqual([{ pid: OTHER.pid, comm: 'probed', event: 'open', count: 100 }]);
+    expect(rates.take().rates).toEqual([
+      { pid: OTHER.pid, comm: 'probed', system: 'probes', event: 'open', count: 100 },
+    ]);
     provider.withdraw(open);
     rates.turn();
     expect(rates.take().rates).toEqual([]);
@@ -301,7 +279,7 @@ describe('ProbeProviders', () => {
       'test',
     );
     expect(dump).toMatchObject({ events: 1, damagedPages: 0, warnings: [] });
-    expect(reported()).toMatchObject([{ name: 'open', pid: 8 }]);
+    expect(recordedEvents(output)).toMatchObject([{ name: 'open', pid: 8 }]);
     for (const { files } of found.processes) for (const left of files) left.discard();
     found.close();
     expect(readdirSync(folder)).toEqual([]);
@@ -316,7 +294,7 @@ describe('ProbeProviders', () => {
     providers.turn();
     const recording = record('open', { beginning });
     await recording.finish();
-    expect(reported()).toHaveLength(1);
+    expect(recordedEvents(output)).toHaveLength(1);
   });
 
   it('clears up behind a prober that was killed', async () => {

@@ -1,13 +1,14 @@
 import { eventMatcher } from '@usertrace/base';
-import { finishRecording, nodeFiles, reportJson, reportText, TraceDatFile } from '@usertrace/formats';
+import { finishRecording, nodeFiles, reportText, TraceDatFile } from '@usertrace/formats';
 import { copyFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { dumpLanes } from './lane-dump.ts';
 import { ProviderFile } from './provider-file.ts';
 import { ProviderSession } from './provider-session.ts';
-import { Recording, recordingFiles, type RecordingOptions } from './recording.ts';
-import { makeFolder, removeFolder, SimulatedProvider, surroundingsOf } from './provider.sim.ts';
+import { type Recording, recordingFiles, type RecordingOptions } from './recording.ts';
+import { makeFolder, removeFolder, SimulatedProvider } from './provider.sim.ts';
+import { recordedEvents, startRecording } from './recording.sim.ts';
 
 const UID = process.getuid?.() ?? 0;
 
@@ -32,33 +33,18 @@ function provide(tid: number, pageCount?: number): SimulatedProvider {
 }
 
 function record(pattern = '*', more: Partial<RecordingOptions> = {}): Recording {
-  const recording = new Recording({
-    path: output,
-    version: 'test',
-    patterns: [pattern],
-    matches: eventMatcher(pattern),
-    mode: 'overwrite',
-    wantsProcess: () => true,
-    warn: (message) => warnings.push(message),
-    surroundings: surroundingsOf(folder),
-    ...more,
-  });
+  const recording = startRecording({ folder, path: output, pattern, warnings }, more);
   recordings.push(recording);
-  recording.turn();
   return recording;
 }
 
 function reported(path = output): Reported[] {
-  const file = nodeFiles().openToRead(path);
-  const trace = TraceDatFile.read(file);
-  const events = [...reportJson(trace)].map(({ event = '', pid, fields = {}, lost }) => ({
-    name: event,
+  return recordedEvents(path).map(({ name, pid, fields, lost }) => ({
+    name,
     pid,
     number: fields['number'] as number,
     lost,
   }));
-  file.close();
-  return events;
 }
 
 const numbers = (events: readonly Reported[]): number[] => events.map(({ number }) => number);

@@ -140,6 +140,7 @@ export class SimKernel extends SimThreads implements PtracePort {
       tracerPid: thread.isTraced ? TRACER_PID : 0,
       state: thread.state === 'zombie' ? 'Z' : 'R',
       isKernelThread: false,
+      pendingSignals: 0n,
       handledSignals: 0n,
       ignoredSignals: 0n,
     };

@@ -1,7 +1,7 @@
 import type { TraceeStatus } from '@usertrace/linux';
 import { expect, it } from 'vitest';
 import { SimKernel } from './kernel.sim.ts';
-import { mustBeTraceable, refusal } from './refusal.ts';
+import { mustBeProcess, mustBeTraceable, refusal } from './refusal.ts';
 
 const EPERM = 1;
 
@@ -19,7 +19,7 @@ it.each([
   [1, /ptrace_scope is 1: only descendants may be traced.*start the program with spawn/],
   [2, /ptrace_scope is 2: only root may trace/],
   [3, /ptrace_scope is 3: nobody may trace until the next boot/],
-  [0, /belongs to another user, or runs a program that this user may not read; be root/],
+  [0, /belongs to another user, runs a program that this user may not read, or has rights .*; be root/],
   [undefined, /belongs to another user/],
 ])('refusal() explains what Yama’s setting %s means', (scope, text) => {
   const { port, tid } = kernelWith({}, scope);
@@ -31,6 +31,19 @@ it.each([
 it('refusal() names another tracer before all else', () => {
   const { port, tid } = kernelWith({ tracerPid: 77 }, 2);
   expect(refusal(port, tid, EPERM).message).toContain('gdb (process 77) traces it');
+});
+
+it('refusal() says of a thread of the kernel that nobody may trace it, whatever Yama has', () => {
+  const { port, tid } = kernelWith({ isKernelThread: true }, 2);
+  expect(refusal(port, tid, EPERM).message).toContain('it is a thread of the kernel');
+});
+
+it('mustBeProcess() refuses what is no process, and names that of a thread', () => {
+  const { port, tid } = kernelWith({ tgid: 77 });
+  expect(() => mustBeProcess(port, tid)).toThrow(/it is a thread of process 77 \(EINVAL\)/);
+  expect(() => mustBeProcess(port, 0)).toThrow(/no process id \(EINVAL\)/);
+  port.status = () => undefined;
+  expect(() => mustBeProcess(port, tid)).toThrow(/there is none \(ESRCH\)/);
 });
 
 it('refusal() says ESRCH of a zombie, whatever ptrace answered', () => {

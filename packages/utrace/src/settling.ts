@@ -4,6 +4,7 @@
 import { PTRACE } from '@usertrace/abi';
 import { Action, Event } from './actions.ts';
 import type { Engine } from './engine.ts';
+import { isTrapPending } from './signals.ts';
 import type { TaskParts } from './stop-reader.ts';
 import type { Task } from './task.ts';
 import type { TaskHost } from './task-host.ts';
@@ -148,11 +149,24 @@ export class Settling {
   /** Lets it go: nobody is attached. */
   #leave(): void {
     const { port, tid } = this.#task;
+    const { step, stop } = this.#parts;
+    if (step.hasTrapFlag && stop.kind !== 'signal' && isTrapPending(port.status(tid))) {
+      this.#takeTrap();
+      return;
+    }
     if (port.detach(tid, this.#parts.stop.pendingSignal) < 0) {
       this.#task.vanished();
       return;
     }
     this.#task.left();
     this.wakeQuiet();
+  }
+
+  /** Goes on as far as the trap of its step, which it is let go at. */
+  #takeTrap(): void {
+    const { port, tid } = this.#task;
+    this.#parts.step.hasTrapFlag = false;
+    if (port.resume(tid, PTRACE.CONT, 0) < 0) this.#task.vanished();
+    else this.#task.wentOn('running');
   }
 }

@@ -21,6 +21,16 @@ export function dispositionOf(
 }
 
 /**
+ * Whether a step's SIGTRAP waits to be told: an interruption that comes with it is told first. Whoever lets the task go then lets it
+ * be killed by that.
+ *
+ * @param status of a stopped task that was stepped
+ */
+export function isTrapPending(status: Pick<TraceeStatus, 'pendingSignals'> | undefined): boolean {
+  return status !== undefined && (status.pendingSignals & (1n << BigInt(SIGNAL.TRAP - 1))) !== 0n;
+}
+
+/**
  * Whether a SIGTRAP's code is one that the kernel gives to steps: after an instruction, a branch, or a system call. A breakpoint
  * instruction has SI_KERNEL, a signal of a process 0 or less.
  */

@@ -5,6 +5,7 @@
  */
 import {
   isStopStatus,
+  PTRACE,
   SIGNAL,
   SignalInformation,
   stopEvent,
@@ -12,7 +13,7 @@ import {
   SYSTEM_CALL_STOP,
 } from '@usertrace/abi';
 import type { PtracePort } from './port.ts';
-import { isStepTrap } from './signals.ts';
+import { isStepTrap, isTrapPending } from './signals.ts';
 import type { Task } from './task.ts';
 
 /** So long all of them together are waited for: Node's loop runs no more. */
@@ -28,9 +29,15 @@ export function letGoOfStepped(port: PtracePort, tasks: Iterable<Task>): void {
   const deadlineMs = performance.now() + DEADLINE_MS;
   for (const task of tasks) {
     if (!task.hasTrapFlag) continue;
-    if (task.isStopped) port.detach(task.tid, task.pendingSignal);
-    else if (port.interrupt(task.tid) === 0) detachAtStop(port, task.tid, deadlineMs);
+    if (!task.isStopped && port.interrupt(task.tid) < 0) continue;
+    if (task.isStopped && !resumeToTrap(port, task.tid)) port.detach(task.tid, task.pendingSignal);
+    else detachAtStop(port, task.tid, deadlineMs);
   }
+}
+
+/** Lets a task go on as far as the trap of its step, if that waits to be told. Returns whether it does. */
+function resumeToTrap(port: PtracePort, tid: number): boolean {
+  return isTrapPending(port.status(tid)) && port.resume(tid, PTRACE.CONT, 0) === 0;
 }
 
 function detachAtStop(port: PtracePort, tid: number, deadlineMs: number): void {
@@ -38,8 +45,11 @@ function detachAtStop(port: PtracePort, tid: number, deadlineMs: number): void {
   do {
     const status = port.poll(tid);
     if (status !== undefined) {
-      if (isStopStatus(status)) port.detach(tid, signalToDeliver(port, tid, status));
-      return;
+      if (!isStopStatus(status)) return;
+      if (stopEvent(status) === 0 || !resumeToTrap(port, tid)) {
+        port.detach(tid, signalToDeliver(port, tid, status));
+        return;
+      }
     }
     Atomics.wait(nobodyWakes, 0, 0, PAUSE_MS);
   } while (performance.now() < deadlineMs);

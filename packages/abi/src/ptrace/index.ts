@@ -22,6 +22,7 @@ export {
   systemCall,
   systemCallByName,
   systemCallName,
+  systemCallNumber,
 } from './system-calls.ts';
 export {
   isStopStatus,

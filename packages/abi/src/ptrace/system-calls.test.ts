@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { systemCall, systemCallByName, systemCallName } from './system-calls.ts';
+import { systemCall, systemCallByName, systemCallName, systemCallNumber } from './system-calls.ts';
 
 describe('systemCall()', () => {
   it('knows the calls of x86-64 by number and by name', () => {
@@ -10,5 +10,7 @@ describe('systemCall()', () => {
     expect(systemCallByName('getppid')?.number).toBe(110);
     expect(systemCallByName('no_such_call')).toBeUndefined();
     expect(systemCall(110)?.argumentKinds).toEqual([]);
+    expect(systemCallNumber('mmap')).toBe(9);
+    expect(() => systemCallNumber('no_such_call')).toThrow('a system call is called no_such_call');
   });
 });

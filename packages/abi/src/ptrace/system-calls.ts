@@ -1,6 +1,8 @@
 /**
  * System calls of x86-64 by number and by name. The table is parsed at its first use (0.2 ms) and never changes.
  */
+
+import { assert } from '@usertrace/base';
 import { SYSTEM_CALL_TABLE } from './system-call-table.ts';
 
 /** What an argument is: system-call-table.ts explains the letters. */
@@ -77,4 +79,16 @@ export function systemCallName(number: number): string {
 export function systemCallByName(name: string): SystemCall | undefined {
   byName ??= new Map(table().flatMap((row) => (row === undefined ? [] : [[row.name, row] as const])));
   return byName.get(name);
+}
+
+/**
+ * The number of a system call that this program makes, or waits for.
+ *
+ * @param name as in `man 2`: `mmap`
+ * @throws {AssertionError} when there is no such call
+ */
+export function systemCallNumber(name: string): number {
+  const call = systemCallByName(name);
+  assert(call !== undefined, `a system call is called ${name}`);
+  return call.number;
 }

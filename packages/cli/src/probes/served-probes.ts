@@ -27,8 +27,8 @@ const BUSY_FILL = 1 / 16;
 const SEARCH_INTERVAL_MS = 250;
 /** Names that a session holds; for more than so many characters it is told of all, and others are left out here. */
 const PATTERNS_LENGTH_MAX = 600;
-/** A command that removes all probes of an event, or of a group. */
-const REMOVAL = /^-:(?=\S)(?:(?<group>[^\s/]+)\/)?(?<event>[^\s/]*)\s*$/;
+/** A command that removes probes: all of an event, or of a group, unless it says more of them. */
+const REMOVAL = /^-:(?=\S)(?:(?<group>[^\s/]+)\/)?(?<event>[^\s/]*)(?<more>\s+\S.*)?\s*$/;
 /** Columns of uprobe_profile. */
 const PROFILE_WIDTH = { event: 44, hits: 15 } as const;
 
@@ -86,7 +86,8 @@ export class ServedProbes implements ProbesPort {
       // Where there is no prober, there is nothing to remove.
       if (!(await this.#hasProber())) return { code: 'ENOENT' };
       // The prober knows of listeners only where a program is probed.
-      if (this.#isWanted(removal['group'], removal['event'])) return { code: 'EBUSY' };
+      const { group, event, more } = removal;
+      if (more === undefined && this.#isWanted(group, event)) return { code: 'EBUSY' };
     }
     return this.#change(async (client) => {
       await client.request('execute', { line, folder: folderOf(tid) });
@@ -132,16 +133,23 @@ export class ServedProbes implements ProbesPort {
     (await this.#client)?.close();
   }
 
-  async #change(request: (client: ProberClient) => Promise<void>): Promise<ProbeRefusal | undefined> {
+  /** Asks for a change; once more when the prober ended meanwhile, as it does with its last probe. */
+  async #change(
+    request: (client: ProberClient) => Promise<void>,
+    mayRepeat = true,
+  ): Promise<ProbeRefusal | undefined> {
+    let client: ProberClient | undefined;
     try {
-      const client = await this.#connected(true);
+      client = await this.#connected(true);
       if (client === undefined) return { code: 'ENODEV' };
       await request(client);
       await this.#refresh();
       return undefined;
     } catch (error) {
-      if (!(error instanceof ProberRefusal)) this.#warn((error as Error).message);
-      return refusalOf(error);
+      if (error instanceof ProberRefusal) return refusalOf(error);
+      if (mayRepeat && client?.over.aborted === true) return this.#change(request, false);
+      this.#warn((error as Error).message);
+      return { code: 'EIO' };
     }
   }
 
@@ -257,8 +265,7 @@ function probeFilterFields(line: string): readonly FilterField[] {
   return definition === undefined ? [] : filterFields(definition).filter(({ kind }) => kind !== 'cpu');
 }
 
-function refusalOf(error: unknown): ProbeRefusal {
-  if (!(error instanceof ProberRefusal)) return { code: 'EIO' };
+function refusalOf(error: ProberRefusal): ProbeRefusal {
   const code: ErrnoName = isErrnoName(error.code) ? error.code : 'EIO';
   return error.log === undefined ? { code } : { code, log: error.log };
 }

@@ -45,8 +45,9 @@ it is an event: write syscall:clone for that call. Times of a summary are from a
 answer, waiting included.
 When only some system calls of a command are watched, a seccomp filter lets all others run at full
 speed. The kernel does not take a filter back: if this command is killed with SIGKILL, the calls that
-it watched fail with ENOSYS, and without root set-user-ID programs get no rights. --no-filter avoids both.
-A process that is watched otherwise runs on whatever happens to this command.
+it watched fail with ENOSYS. --no-filter avoids that.
+A process that is watched otherwise runs on whatever happens to this command. Unless root watches,
+set-user-ID programs that are executed meanwhile get no rights: the kernel gives none to traced programs.
 `,
     )
     .action(async (command: string[], options) => {

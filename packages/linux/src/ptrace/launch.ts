@@ -10,7 +10,7 @@
 import { existsSync } from 'node:fs';
 import { isStopStatus, PTRACE, PTRACE_EVENT, PTRACE_OPTION, SIGNAL, stopEvent } from '@usertrace/abi';
 import { ERRNO, ErrnoError } from '@usertrace/base';
-import { libc, systemCallError } from '../bindings.ts';
+import { libc, SYSTEM_CALL, systemCallError } from '../bindings.ts';
 import { programFiles } from './program-files.ts';
 import type { RemoteCaller } from './remote-call.ts';
 import type { StopWaiter } from './stop-waiter.ts';
@@ -36,8 +36,6 @@ const NODE_SLEEP = 'setTimeout(() => {}, 1e5)';
 /** With a filter the program's execve may be one of the calls that stop, and would answer ENOSYS without TRACESECCOMP. */
 const STAND_IN_OPTIONS = PTRACE_OPTION.TRACESYSGOOD | PTRACE_OPTION.TRACEEXEC | PTRACE_OPTION.TRACESECCOMP;
 
-/** System calls of x86-64 that prepare the program. */
-const CALL = { mmap: 9, execve: 59, chdir: 80, prctl: 157, seccomp: 317 } as const;
 const PROT_READ_WRITE = 3n;
 const MAP_PRIVATE_ANONYMOUS = 0x22n;
 const PR_SET_NO_NEW_PRIVS = 38n;
@@ -162,7 +160,7 @@ export class Launcher {
       4096 + (filter?.length ?? 0),
     );
     if (size > MAX_STRINGS_BYTES) throw systemCallError(ERRNO.E2BIG, doing);
-    const made = this.#call(pid, CALL.mmap, [
+    const made = this.#call(pid, SYSTEM_CALL.mmap, [
       0n,
       BigInt(size),
       PROT_READ_WRITE,
@@ -188,16 +186,20 @@ export class Launcher {
     if (written < 0) throw systemCallError(-written, doing);
 
     if (cwd !== undefined) {
-      const moved = this.#call(pid, CALL.chdir, [folder]);
+      const moved = this.#call(pid, SYSTEM_CALL.chdir, [folder]);
       if (moved < 0n) throw systemCallError(Number(-moved), `${doing} in ${cwd}`);
     }
     if (filter !== undefined) this.#installFilter(pid, program, doing);
 
     let failed: number = ERRNO.ENOENT;
     for (const [index, file] of paths.entries()) {
-      let answer = this.#caller.callUnsafely(pid, CALL.execve, [file, argv, envp]);
+      let answer = this.#caller.callUnsafely(pid, SYSTEM_CALL.execve, [file, argv, envp]);
       if (answer.kind === 'answered' && answer.value === BigInt(-ENOEXEC))
-        answer = this.#caller.callUnsafely(pid, CALL.execve, [shell, shellArgv[index] as bigint, envp]);
+        answer = this.#caller.callUnsafely(pid, SYSTEM_CALL.execve, [
+          shell,
+          shellArgv[index] as bigint,
+          envp,
+        ]);
       if (answer.kind === 'executed') {
         // The remote call blocked all signals, and exec keeps that.
         this.#ptrace.writeSignalMask(pid, new BigUint64Array(16));
@@ -210,10 +212,10 @@ export class Launcher {
 
   /** Root may filter as it is; others have to give up set-user-ID programs first (seccomp(2)). */
   #installFilter(pid: number, program: bigint, doing: string): void {
-    let answer = this.#call(pid, CALL.seccomp, [SECCOMP_SET_MODE_FILTER, 0n, program]);
+    let answer = this.#call(pid, SYSTEM_CALL.seccomp, [SECCOMP_SET_MODE_FILTER, 0n, program]);
     if (answer === BigInt(-ERRNO.EACCES)) {
-      this.#call(pid, CALL.prctl, [PR_SET_NO_NEW_PRIVS, 1n]);
-      answer = this.#call(pid, CALL.seccomp, [SECCOMP_SET_MODE_FILTER, 0n, program]);
+      this.#call(pid, SYSTEM_CALL.prctl, [PR_SET_NO_NEW_PRIVS, 1n]);
+      answer = this.#call(pid, SYSTEM_CALL.seccomp, [SECCOMP_SET_MODE_FILTER, 0n, program]);
     }
     if (answer < 0n) throw systemCallError(Number(-answer), `${doing}: filter its system calls`);
   }

@@ -23,6 +23,7 @@ import {
   SYSTEM_CALL_STOP,
 } from '@usertrace/abi';
 import { ERRNO } from '@usertrace/base';
+import { SYSTEM_CALL } from '../bindings.ts';
 import {
   isRefuge,
   REFUGE_BYTES,
@@ -48,7 +49,6 @@ const AT_SYSINFO_EHDR = 33n;
 const VDSO_BYTES = 8_192;
 /** SIGTRAP and SIGILL in a set of signals. */
 const BREAKPOINT_BITS = (1n << BigInt(SIGNAL.TRAP - 1)) | (1n << BigInt(SIGNAL.ILL - 1));
-const MMAP = 9;
 const PROT_READ_EXEC = 5n;
 const MAP_PRIVATE_ANONYMOUS = 0x22n;
 const MAP_FIXED_NOREPLACE = 0x10_0000n;
@@ -155,7 +155,7 @@ export class RemoteCaller {
       [USUAL_ADDRESS, flags],
       [0n, MAP_PRIVATE_ANONYMOUS],
     ] as const) {
-      const answer = this.callUnsafely(tid, MMAP, [address, size, PROT_READ_EXEC, how, -1n, 0n]);
+      const answer = this.callUnsafely(tid, SYSTEM_CALL.mmap, [address, size, PROT_READ_EXEC, how, -1n, 0n]);
       if (answer.kind !== 'answered') return undefined;
       if (answer.value < 0n) continue;
       // An old kernel takes the address for a wish.

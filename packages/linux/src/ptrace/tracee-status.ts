@@ -17,6 +17,8 @@ export interface TraceeStatus {
   readonly state: string;
   /** Whether it is a thread of the kernel itself; a zombie may look like one. */
   readonly isKernelThread: boolean;
+  /** Bit N-1: whether signal N waits to be delivered to this thread. */
+  readonly pendingSignals: bigint;
   /** Bit N-1 of each: whether the program handles or ignores signal N. */
   readonly handledSignals: bigint;
   readonly ignoredSignals: bigint;
@@ -65,6 +67,10 @@ class StatusText implements TraceeStatus {
     // Linux says so itself since 6.10.
     const answer = this.#field('\nKthread:\t');
     return answer === '' ? !this.#text.includes('\nVmSize:') : answer === '1';
+  }
+
+  get pendingSignals(): bigint {
+    return BigInt(`0x${this.#field('\nSigPnd:\t') || '0'}`);
   }
 
   get handledSignals(): bigint {

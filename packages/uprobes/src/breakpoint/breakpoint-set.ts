@@ -10,7 +10,7 @@
  * Before it is written its slot is, the entry in the FallbackRegion, and the handler that looks into that.
  */
 
-import { SIGNAL } from '@usertrace/abi';
+import { SIGNAL, systemCallNumber } from '@usertrace/abi';
 import { ErrnoError } from '@usertrace/base';
 import type { Examination } from '@usertrace/utrace';
 import { INSTRUCTION_BYTES_MAX } from '../code/instruction.ts';
@@ -27,7 +27,7 @@ export const BREAKPOINT = 0xd6;
 /** The signal of a thread that runs into one, SIGILL, in a set of signals. */
 export const BREAKPOINT_SIGNAL_BIT: bigint = 1n << BigInt(SIGNAL.ILL - 1);
 
-const MMAP = 9;
+const MMAP = systemCallNumber('mmap');
 const PROT_READ_EXEC = 5n;
 /** MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE */
 const MAP_FLAGS = 0x10_0022n;

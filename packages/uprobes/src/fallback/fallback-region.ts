@@ -10,6 +10,7 @@
  *     20480     entries
  */
 
+import { systemCallNumber } from '@usertrace/abi';
 import { ErrnoError } from '@usertrace/base';
 import type { Examination } from '@usertrace/utrace';
 import { findFreeMemory } from '../process/free-memory.ts';
@@ -56,7 +57,11 @@ const ALIGNMENT = 65_536;
 /** Places that are looked at in a program's anonymous code: 4 GiB. */
 const PLACES_MAX = 65_536;
 
-const CALL = { mmap: 9, munmap: 11, rtSigaction: 13 } as const;
+const CALL = {
+  mmap: systemCallNumber('mmap'),
+  munmap: systemCallNumber('munmap'),
+  rtSigaction: systemCallNumber('rt_sigaction'),
+} as const;
 const SIGNAL = BigInt(SIGILL);
 const MASK_BYTES = 8n;
 const PROT_READ_WRITE = 3n;

@@ -13,6 +13,7 @@
  */
 
 import type { Examination } from '@usertrace/utrace';
+import { systemCallNumber } from '@usertrace/abi';
 import { ErrnoError } from '@usertrace/base';
 import { findFreeMemory, type TakenMemory } from '../process/free-memory.ts';
 import { CONTROL_BYTES } from '../trampoline/lane-layout.ts';
@@ -20,7 +21,12 @@ import { PROCESS_WORDS } from '../trampoline/thread-identity.ts';
 import { remoteCall } from './remote-memory.ts';
 
 /** System calls (x86-64). */
-const CALL = { mmap: 9, mprotect: 10, mremap: 25, madvise: 28 } as const;
+const CALL = {
+  mmap: systemCallNumber('mmap'),
+  mprotect: systemCallNumber('mprotect'),
+  mremap: systemCallNumber('mremap'),
+  madvise: systemCallNumber('madvise'),
+} as const;
 const PROT_READ_WRITE = 3n;
 const PROT_READ_EXEC = 5n;
 /** MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE */

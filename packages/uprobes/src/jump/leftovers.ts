@@ -4,6 +4,7 @@
  * of it, and the record has what the file has.
  */
 
+import { systemCallNumber } from '@usertrace/abi';
 import { isProcessRunning } from '@usertrace/linux';
 import type { Examination } from '@usertrace/utrace';
 import { isInFile } from '../process/mapped-file.ts';
@@ -15,7 +16,7 @@ import { decodeRecord, IS_ARMED_AT, jumpFrom, RECORD_BYTES } from './patch-recor
 import { remoteCall } from './remote-memory.ts';
 import type { SpaceStillness } from './stopped-process.ts';
 
-const MUNMAP = 11;
+const MUNMAP = systemCallNumber('munmap');
 const HEADER_BYTES = 32;
 
 /**

@@ -7,6 +7,7 @@
 
 import { closeSync, constants, ftruncateSync, openSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
+import { systemCallNumber } from '@usertrace/abi';
 import { ErrnoError } from '@usertrace/base';
 import { checked, libc, startTicksOf, unmapShared, viewOf } from '@usertrace/linux';
 import type { Examination } from '@usertrace/utrace';
@@ -26,7 +27,11 @@ import {
 import { remoteCall } from './remote-memory.ts';
 
 /** System calls (x86-64). */
-const CALL = { close: 3, mmap: 9, memfdCreate: 319 } as const;
+const CALL = {
+  close: systemCallNumber('close'),
+  mmap: systemCallNumber('mmap'),
+  memfdCreate: systemCallNumber('memfd_create'),
+} as const;
 /** MFD_CLOEXEC | MFD_ALLOW_SEALING */
 const MEMFD_FLAGS = 3n;
 const F_ADD_SEALS = 1033;

@@ -3,14 +3,14 @@
  * on the threads: what others answer at their stops does not let a thread go.
  */
 
-import { setTimeout as delay } from 'node:timers/promises';
-import { ErrnoError } from '@usertrace/base';
+import { systemCallNumber } from '@usertrace/abi';
+import { ErrnoError, isInTime } from '@usertrace/base';
 import { Action, type Examination, type ProcessEngine, type Task, type Utrace } from '@usertrace/utrace';
 import type { Mapping } from '../process/process-maps.ts';
 import type { ThreadPositions } from './thread-positions.ts';
 
 /** getppid, which changes nothing. */
-const GETPPID = 110;
+const GETPPID = systemCallNumber('getppid');
 
 /** All threads stand still. */
 export interface SpaceStillness {
@@ -85,11 +85,7 @@ export class StoppedProcess {
 
   /** @throws {ErrnoError} ETIMEDOUT when it takes longer than threads may */
   async #inTime(stop: Promise<void>): Promise<void> {
-    const cancelled = new AbortController();
-    const late = delay(this.#deadlineMs, 'late', { signal: cancelled.signal }).catch(() => 'late');
-    const answer = await Promise.race([stop, late]);
-    cancelled.abort();
-    if (answer === 'late')
+    if (!(await isInTime(stop, this.#deadlineMs)))
       throw new ErrnoError('ETIMEDOUT', `Cannot stop all threads of process ${this.tgid}`);
   }
 }

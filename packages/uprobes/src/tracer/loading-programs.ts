@@ -3,11 +3,12 @@
  * have run that choose others (IFUNC) or prepare the library. So between the two each mmap is looked at, for which system calls stop.
  */
 
+import { systemCallNumber } from '@usertrace/abi';
 import { ErrnoError } from '@usertrace/base';
 import { type Engine, Event } from '@usertrace/utrace';
 
 /** mmap (x86-64). */
-const MMAP = 9;
+const MMAP = systemCallNumber('mmap');
 /** musl's loader tells once. A program that has made so many calls is not followed any more. */
 const CALLS_MAX = 2_000;
 /** The loader of glibc tells before it maps the program's libraries, and when it is done. */

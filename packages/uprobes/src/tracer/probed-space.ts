@@ -47,6 +47,7 @@ export class ProbedSpace {
   #candidates: JumpCandidates;
   #region: FallbackRegion | undefined;
   #hasLookedForRegion = false;
+  #leavesJumps = false;
   #mappings: readonly Mapping[] = [];
   #signature = '';
   #loaderHook: number | undefined;
@@ -181,6 +182,7 @@ export class ProbedSpace {
    * @param pid of a process that has it
    */
   needsStillness(pid: number, wanted: WantedProbes): boolean {
+    if (this.#leavesJumps) return false;
     try {
       this.#mappings = readMappings(pid);
       return this.#candidates.needStillness(this.#probedMemory(pid, wanted), this.#mappings, wanted.isLast);
@@ -190,8 +192,9 @@ export class ProbedSpace {
     }
   }
 
-  /** Its threads cannot be stopped: what is no jump yet becomes a breakpoint. */
+  /** Its threads cannot be stopped: what is no jump yet becomes a breakpoint; at last, what is one stays, and records nothing. */
   giveUpJumps(pid: number, wanted: WantedProbes, why: JumpObstacle): void {
+    this.#leavesJumps = wanted.isLast;
     this.#candidates.giveUp(this.#probedMemory(pid, wanted), why);
   }
 

@@ -7,7 +7,7 @@
  * A child of vfork shares its parent's memory and FS base, and so has its parent's id, until it executes.
  */
 
-import { GENERAL_REGISTERS } from '@usertrace/abi';
+import { GENERAL_REGISTERS, systemCallNumber } from '@usertrace/abi';
 import { COPY_ROUTINE } from './copy-routine.ts';
 import { CONDITION, type MachineCode } from './machine-code.ts';
 
@@ -29,7 +29,7 @@ const THREAD_ID_OFFSET = 0x2d0;
 const TABLE_SHIFT = 9;
 /** 2^64 divided by the golden ratio: its product's upper bits are well spread, since threads' blocks are 8 MiB apart. */
 const HASH_FACTOR = 0x9e37_79b9_7f4a_7c15n;
-const CALL = { getpid: 39, gettid: 186 } as const;
+const CALL = { getpid: systemCallNumber('getpid'), gettid: systemCallNumber('gettid') } as const;
 
 /**
  * Appends code that leaves the thread's id in r9. It changes rax, rcx, rdx, rsi, r8 and r11; rdi and r10 stay.
