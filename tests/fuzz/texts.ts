@@ -5,6 +5,7 @@
  */
 import { mkdir, open, readdir, rmdir, stat } from 'node:fs/promises';
 import path from 'node:path';
+import { isInTime } from '@usertrace/base';
 import type { Server } from '../support/server.ts';
 import { Random } from './random.ts';
 
@@ -80,15 +81,8 @@ async function writeText(file: string, flags: string, text: Uint8Array): Promise
 }
 
 async function withinTime<Value>(what: string, work: Promise<Value>): Promise<Value> {
-  let timer: NodeJS.Timeout | undefined;
-  const hang = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`${what} hangs`)), HANG_MS);
-  });
-  try {
-    return await Promise.race([work, hang]);
-  } finally {
-    clearTimeout(timer);
-  }
+  if (await isInTime(work, HANG_MS)) return work;
+  throw new Error(`${what} hangs`);
 }
 
 /**

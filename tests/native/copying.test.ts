@@ -5,16 +5,10 @@
 import { spawnSync } from 'node:child_process';
 import {
   CounterClock,
-  disassemble,
   fetchValue,
-  LANE_HEADER,
   LanesReader,
-  type LaneShape,
   LONG_TEXTS_SIZE,
-  makeTrampoline,
-  parseDefinition,
   type ProbeDefinition,
-  PROCESS_WORDS,
   RecordEncoder,
   slotLayout,
   slotValues,
@@ -23,21 +17,15 @@ import { Registers } from '@usertrace/abi';
 import { describe, expect, it } from 'vitest';
 import { cProgram } from '../support/c-programs.ts';
 import { missing } from '../support/requirements.ts';
+import { definitionOf } from './fetch-arguments.ts';
+import { FUNCTION, laneShape, LANES, numbers, PAGE, segmentBytes, segmentsOf } from './probed-function.ts';
 
 const SEED = Number(process.env['USERTRACE_SEED'] ?? Date.now() % 2 ** 31);
-const FUNCTION = 0x2000_0000;
-const TRAMPOLINE = 0x5000_0000;
-const WORDS = 0x5001_0000;
-const LANES = 0x6000_0000;
 const ARENA = 0x1_0000_0000;
-const PAGE = 4096;
 const PAGES = 48;
 const SLOT_COUNT_SHIFT = 11;
 /** Of tests/programs/copy-run.c. */
 const STATE = { stays: 0, gone: 1, forbidden: 2, comesAndGoes: 3 } as const;
-
-/** lea rax,[rdi+rsi]; mov [rsp-8],rax; mov rax,[rsp-8]; add rax,7; ret. */
-const CODE = Buffer.from('488d043748894424f8488b4424f84883c007c3', 'hex');
 
 /** Definitions of which the words read at %di, and through a pointer there at %si. */
 const WORD_SETS = [
@@ -100,24 +88,6 @@ function randomAddress(below: (end: number) => number): bigint {
   return kind < 6 ? page + BigInt(below(40) - 20) : page + BigInt(below(PAGE));
 }
 
-function numbers(...values: readonly (number | bigint)[]): Buffer {
-  return Buffer.from(BigUint64Array.from(values, BigInt).buffer);
-}
-
-function definitionOf(words: string): ProbeDefinition {
-  const definition = parseDefinition(`p:g/e /bin/x:0 ${words}`, {
-    look: () => ({ kind: 'regular', identity: '' }),
-  });
-  if (definition === undefined) throw new Error('no definition');
-  return definition;
-}
-
-function laneShape(slotSize: number): LaneShape {
-  const slotSizeShift = Math.ceil(Math.log2(slotSize));
-  const laneSizeShift = Math.ceil(Math.log2(LANE_HEADER.size + 2 ** (SLOT_COUNT_SHIFT + slotSizeShift)));
-  return { laneCountShift: 0, laneSizeShift, slotSizeShift, slotCountShift: SLOT_COUNT_SHIFT };
-}
-
 /** @param certain offsets in the arena between which its pages stay */
 function run(
   definition: ProbeDefinition,
@@ -127,46 +97,28 @@ function run(
   certain: readonly { readonly start: number; readonly end: number }[],
 ): Run {
   const { size, textCount } = slotLayout(definition.arguments);
-  const usual = laneShape(size);
-  const long = laneShape(LONG_TEXTS_SIZE);
+  const usual = laneShape(size, SLOT_COUNT_SHIFT, 0);
+  const long = laneShape(LONG_TEXTS_SIZE, SLOT_COUNT_SHIFT, 0);
   const longAt = 2 ** usual.laneSizeShift;
   const lanesSize = longAt + (textCount > 0 ? 2 ** long.laneSizeShift : 0);
-  const displaced = disassemble(CODE, FUNCTION).instructions.slice(0, 2);
-  const trampoline = makeTrampoline({
-    address: TRAMPOLINE,
-    probeAddress: FUNCTION,
-    displaced,
-    continueAt: FUNCTION + displaced.reduce((sum, instruction) => sum + instruction.length, 0),
+  const segments = segmentsOf({
     probes: [
       {
         arguments: definition.arguments,
         lanes: { ...usual, address: LANES },
         ...(textCount > 0 ? { longTextLanes: { ...long, address: LANES + longAt } } : {}),
-        gateAddress: WORDS,
       },
     ],
-    processWords: WORDS + PAGE,
+    gates: [77],
+    lanesSize,
     certainMemory: certain.map(({ start, end }) => ({ start: ARENA + start, end: ARENA + end })),
-    fileBase: BigInt(FUNCTION),
   });
-  const code = Buffer.from(CODE);
-  code.writeUInt8(0xe9, 0);
-  code.writeInt32LE(TRAMPOLINE - (FUNCTION + 5), 1);
-  const segments = [
-    { address: FUNCTION, size: PAGE, bytes: code },
-    { address: TRAMPOLINE, size: 0x4000, bytes: Buffer.from(trampoline) },
-    { address: WORDS, size: PAGE + PROCESS_WORDS.size, bytes: numbers(77) },
-    { address: LANES, size: lanesSize, bytes: Buffer.alloc(0) },
-  ];
   const rounds = changers === 0 ? 1 : Math.floor((2 ** SLOT_COUNT_SHIFT - 128) / cases.length);
   const clock = new CounterClock();
   const done = spawnSync(cProgram('tests/programs/copy-run.c'), {
     input: Buffer.concat([
       numbers(segments.length, FUNCTION, ARENA, PAGES, changers, rounds, cases.length, LANES, lanesSize),
-      ...segments.flatMap((segment) => [
-        numbers(segment.address, segment.size, segment.bytes.length),
-        segment.bytes,
-      ]),
+      segmentBytes(segments),
       bytes,
       states,
       ...cases.map(({ di, si }) => numbers(di, si)),

@@ -1,10 +1,15 @@
-import { type DefinitionPort, type FetchArgument, parseDefinition } from '@usertrace/uprobes';
+import { type FetchArgument, parseDefinition, type ProbeDefinition } from '@usertrace/uprobes';
 
-/** A file system in which every path is a file. */
-const EVERYWHERE: DefinitionPort = { look: () => ({ kind: 'regular', identity: '' }) };
+/** The definition with these fetch arguments, in a file system in which every path is a file; with `$retval` among them, a return probe. */
+export function definitionOf(text: string): ProbeDefinition {
+  const definition = parseDefinition(`${text.includes('$retval') ? 'r' : 'p'}:t/t /x:0 ${text}`, {
+    look: () => ({ kind: 'regular', identity: '' }),
+  });
+  if (definition === undefined) throw new Error(`no definition: ${text}`);
+  return definition;
+}
 
-/** The fetch arguments that a definition's words say; with `$retval` among them, a return probe's. */
+/** The fetch arguments that a definition's words say. */
 export function fetchArguments(text: string): readonly FetchArgument[] {
-  const kind = text.includes('$retval') ? 'r' : 'p';
-  return parseDefinition(`${kind}:t/t /x:0 ${text}`, EVERYWHERE)?.arguments ?? [];
+  return definitionOf(text).arguments;
 }

@@ -3,16 +3,11 @@ import { spawnSync } from 'node:child_process';
 import { EventFilter } from '@usertrace/abi';
 import {
   CounterClock,
-  disassemble,
   filterCondition,
   filterFields,
-  GATE,
   HitQueue,
   LANE_HEADER,
   LanesReader,
-  makeTrampoline,
-  parseDefinition,
-  PROCESS_WORDS,
   RecordEncoder,
   slotLayout,
   type SlotHit,
@@ -20,16 +15,11 @@ import {
 import { describe, expect, it } from 'vitest';
 import { cProgram } from '../support/c-programs.ts';
 import { missing } from '../support/requirements.ts';
+import { definitionOf } from './fetch-arguments.ts';
+import { FUNCTION, laneShape, LANES, numbers, segmentBytes, segmentsOf } from './probed-function.ts';
 
-const FUNCTION = 0x2000_0000;
-const TRAMPOLINE = 0x5000_0000;
-const WORDS = 0x5001_0000;
-const LANES = 0x6000_0000;
 const PROBE = 77;
 const SLOT_COUNT_SHIFT = 14;
-
-/** lea rax,[rdi+rsi]; mov [rsp-8],rax; mov rax,[rsp-8]; add rax,7; ret: called with (i, 3 * i, text). */
-const CODE = Buffer.from('488d0437488944 24f8488b4424f84883c007c3'.replaceAll(' ', ''), 'hex');
 
 interface Read {
   readonly hits: { readonly hit: SlotHit; readonly timeNs: bigint }[];
@@ -42,53 +32,32 @@ interface Read {
   readonly records: Buffer[];
 }
 
-/** Calls the function, and reads what its probe has written. */
+/** Calls the function with (i, 3 * i, text), and reads what its probe has written. */
 function run(words: string, calls: number, threads: number, filter?: string): Read {
-  const definition = parseDefinition(`p:g/e /bin/x:0 ${words}`, {
-    look: () => ({ kind: 'regular', identity: '' }),
-  });
-  if (definition === undefined) throw new Error('no definition');
+  const definition = definitionOf(words);
   const expression =
     filter === undefined ? undefined : EventFilter.parse(filter, filterFields(definition), 1)?.expression;
   const condition = expression === undefined ? undefined : filterCondition(expression);
-  const slotSizeShift = Math.ceil(Math.log2(slotLayout(definition.arguments).size));
-  const laneSizeShift = Math.ceil(Math.log2(LANE_HEADER.size + 2 ** (SLOT_COUNT_SHIFT + slotSizeShift)));
-  const shape = { laneCountShift: 1, laneSizeShift, slotSizeShift, slotCountShift: SLOT_COUNT_SHIFT };
-  const displaced = disassemble(CODE, FUNCTION).instructions.slice(0, 2);
-  const trampoline = makeTrampoline({
-    address: TRAMPOLINE,
-    probeAddress: FUNCTION,
-    displaced,
-    continueAt: FUNCTION + displaced.reduce((sum, instruction) => sum + instruction.length, 0),
+  const shape = laneShape(slotLayout(definition.arguments).size, SLOT_COUNT_SHIFT, 1);
+  const { laneSizeShift } = shape;
+  const lanesSize = 2 ** (laneSizeShift + 1);
+  const segments = segmentsOf({
     probes: [
       {
         arguments: definition.arguments,
         lanes: { ...shape, address: LANES },
-        gateAddress: WORDS,
         ...(condition === undefined ? {} : { condition }),
       },
     ],
-    processWords: WORDS + 4096,
-    fileBase: BigInt(FUNCTION),
+    gates: [PROBE],
+    lanesSize,
   });
-  const code = Buffer.from(CODE);
-  code.writeUInt8(0xe9, 0);
-  code.writeInt32LE(TRAMPOLINE - (FUNCTION + 5), 1);
-  const gate = Buffer.alloc(GATE.size);
-  gate.writeUInt32LE(PROBE, GATE.probe);
-  const lanesSize = 2 ** (laneSizeShift + 1);
-  const segments = [
-    { address: FUNCTION, size: 4096, bytes: code },
-    { address: TRAMPOLINE, size: 0x4000, bytes: Buffer.from(trampoline) },
-    { address: WORDS, size: 4096 + PROCESS_WORDS.size, bytes: gate },
-    { address: LANES, size: lanesSize, bytes: Buffer.alloc(0) },
-  ];
   const clock = new CounterClock();
   const beginNs = process.hrtime.bigint();
   const done = spawnSync(cProgram('tests/programs/trampoline-run.c'), {
     input: Buffer.concat([
       numbers(segments.length, FUNCTION, threads, calls, LANES, lanesSize),
-      ...segments.flatMap(({ address, size, bytes }) => [numbers(address, size, bytes.length), bytes]),
+      segmentBytes(segments),
     ]),
     maxBuffer: 1 << 30,
     timeout: 120_000,
@@ -115,10 +84,6 @@ function run(words: string, calls: number, threads: number, filter?: string): Re
     return Buffer.from(encoder.bytes.subarray(16, length));
   });
   return { hits, lost: told, damage: reader.damage, beginNs, endNs, records };
-}
-
-function numbers(...values: readonly number[]): Buffer {
-  return Buffer.from(BigUint64Array.from(values, BigInt).buffer);
 }
 
 describe.skipIf(missing('cc') !== undefined)('lanes that trampolines have filled', () => {

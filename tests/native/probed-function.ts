@@ -3,13 +3,13 @@
  * (tests/programs/trampoline-run.c, copy-run.c).
  */
 import {
-  type CertainMemory,
   disassemble,
   GATE,
+  LANE_HEADER,
+  type LaneShape,
   makeTrampoline,
-  parseDefinition,
-  type ProbeDefinition,
   PROCESS_WORDS,
+  type TrampolineInput,
   type TrampolineProbe,
 } from '@usertrace/uprobes';
 
@@ -22,7 +22,7 @@ const TRAMPOLINE_BYTES = 0x4000;
 const WORDS = 0x5001_0000;
 
 /** lea rax,[rdi+rsi]; mov [rsp-8],rax (the red zone); mov rax,[rsp-8]; add rax,7; ret. */
-const CODE = Buffer.from('488d0437488944 24f8488b4424f84883c007c3'.replaceAll(' ', ''), 'hex');
+const CODE = Buffer.from('488d043748894424f8488b4424f84883c007c3', 'hex');
 
 /** Memory of the program, zeroed behind the bytes. */
 interface Segment {
@@ -39,7 +39,7 @@ export interface ProbedFunction {
   readonly gates: readonly number[];
   /** In bytes. */
   readonly lanesSize: number;
-  readonly certainMemory?: readonly CertainMemory[];
+  readonly certainMemory?: NonNullable<TrampolineInput['certainMemory']>;
   /** If the `ret` is probed. */
   readonly isReturn?: boolean;
   /** If the jump is there, as it is unless this is false. */
@@ -77,6 +77,13 @@ export function segmentsOf({ probes, gates, lanesSize, ...how }: ProbedFunction)
   ];
 }
 
+/** The smallest lanes with 2^slotCountShift slots of a size. */
+export function laneShape(slotSize: number, slotCountShift: number, laneCountShift: number): LaneShape {
+  const slotSizeShift = Math.ceil(Math.log2(slotSize));
+  const laneSizeShift = Math.ceil(Math.log2(LANE_HEADER.size + 2 ** (slotCountShift + slotSizeShift)));
+  return { laneCountShift, laneSizeShift, slotSizeShift, slotCountShift };
+}
+
 /** Segments as the programs read them. */
 export function segmentBytes(segments: readonly Segment[]): Uint8Array {
   return Buffer.concat(
@@ -87,13 +94,4 @@ export function segmentBytes(segments: readonly Segment[]): Uint8Array {
 /** Numbers as the programs read them: 8 bytes each. */
 export function numbers(...values: readonly (number | bigint)[]): Buffer {
   return Buffer.from(BigUint64Array.from(values, BigInt).buffer);
-}
-
-/** A probe of the function with these arguments. */
-export function definitionOf(words: string): ProbeDefinition {
-  const definition = parseDefinition(`p:g/e /bin/x:0 ${words}`, {
-    look: () => ({ kind: 'regular', identity: '' }),
-  });
-  if (definition === undefined) throw new Error('no definition');
-  return definition;
 }

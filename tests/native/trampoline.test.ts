@@ -1,31 +1,10 @@
 import { spawnSync } from 'node:child_process';
-import {
-  disassemble,
-  GATE,
-  LANE_HEADER,
-  makeTrampoline,
-  PROCESS_WORDS,
-  SLOT,
-  slotLayout,
-  slotText,
-} from '@usertrace/uprobes';
+import { LANE_HEADER, SLOT, slotLayout, slotText } from '@usertrace/uprobes';
 import { describe, expect, it } from 'vitest';
 import { cProgram } from '../support/c-programs.ts';
 import { missing } from '../support/requirements.ts';
 import { fetchArguments } from './fetch-arguments.ts';
-
-const FUNCTION = 0x2000_0000;
-const TRAMPOLINE = 0x5000_0000;
-const WORDS = 0x5001_0000;
-const LANES = 0x6000_0000;
-
-/**
- * lea rax,[rdi+rsi]; mov [rsp-8],rax (the red zone); mov rax,[rsp-8]; add rax,7; ret.
- */
-const CODE = Buffer.from(
-  '48 8d 04 37 48 89 44 24 f8 48 8b 44 24 f8 48 83 c0 07 c3'.replaceAll(' ', ''),
-  'hex',
-);
+import { FUNCTION, laneShape, LANES, numbers, segmentBytes, segmentsOf } from './probed-function.ts';
 
 interface Hit {
   readonly sequence: bigint;
@@ -42,10 +21,6 @@ interface RunResult {
   readonly broken: bigint;
   readonly hits: Hit[];
   readonly lost: bigint;
-}
-
-function numbers(...values: readonly number[]): Buffer {
-  return Buffer.from(BigUint64Array.from(values, BigInt).buffer);
 }
 
 /** Calls the function with a jump to a trampoline in front. */
@@ -73,44 +48,22 @@ function run(
     isTimed = false,
   } = options;
   const fetched = fetchArguments(text);
-  const slotSizeShift = Math.ceil(Math.log2(slotLayout(fetched).size));
-  const laneSize = LANE_HEADER.size + 2 ** (slotCountShift + slotSizeShift);
-  const laneSizeShift = Math.ceil(Math.log2(laneSize));
-  const lanes = { address: LANES, laneCountShift: 1, laneSizeShift, slotSizeShift, slotCountShift };
-  const { instructions } = disassemble(CODE, FUNCTION);
-  const displaced = isReturn ? instructions.slice(-2) : instructions.slice(0, 2);
-  const jumpAt = displaced[0]?.address ?? 0;
-  const length = displaced.reduce((sum, instruction) => sum + instruction.length, 0);
-  const trampoline = makeTrampoline({
-    address: TRAMPOLINE,
-    probeAddress: FUNCTION,
-    displaced,
-    continueAt: jumpAt + length,
-    ...(isReturn ? { returning: { poppedBytes: 0 } } : {}),
-    probes: Array.from({ length: probes }, (_, index) => ({
+  const shape = laneShape(slotLayout(fetched).size, slotCountShift, 1);
+  const { laneSizeShift, slotSizeShift } = shape;
+  const lanesSize = 2 ** (laneSizeShift + 1);
+  const segments = segmentsOf({
+    probes: Array.from({ length: probes }, () => ({
       arguments: fetched,
-      lanes,
-      gateAddress: WORDS + index * GATE.size,
+      lanes: { ...shape, address: LANES },
     })),
-    processWords: WORDS + 0x1000,
-    fileBase: BigInt(FUNCTION),
+    gates: Array.from({ length: probes }, (_, index) => gate + (gate && index)),
+    lanesSize,
+    isReturn,
+    isProbed,
   });
-  const code = Buffer.from(CODE);
-  if (isProbed) {
-    code.writeUInt8(0xe9, jumpAt - FUNCTION);
-    code.writeInt32LE(TRAMPOLINE - (jumpAt + 5), jumpAt - FUNCTION + 1);
-  }
-  const words = Buffer.alloc(128);
-  for (let index = 0; index < probes; index++) words.writeUInt32LE(gate + (gate && index), index * GATE.size);
-  const segments = [
-    { address: FUNCTION, size: 4096, bytes: code },
-    { address: TRAMPOLINE, size: 0x4000, bytes: Buffer.from(trampoline) },
-    { address: WORDS, size: 0x1000 + PROCESS_WORDS.size, bytes: words },
-    { address: LANES, size: 2 ** (laneSizeShift + 1), bytes: Buffer.alloc(0) },
-  ];
   const input = Buffer.concat([
-    numbers(segments.length, FUNCTION, threads, calls, LANES, 2 ** (laneSizeShift + 1)),
-    ...segments.flatMap(({ address, size, bytes }) => [numbers(address, size, bytes.length), bytes]),
+    numbers(segments.length, FUNCTION, threads, calls, LANES, lanesSize),
+    segmentBytes(segments),
   ]);
   const done = spawnSync(cProgram('tests/programs/trampoline-run.c'), {
     input,

@@ -66,7 +66,7 @@ export class Server {
       await child.line(/^usertrace: serving user_events at /, READY_TIMEOUT_MS);
     } catch (error) {
       await child.kill();
-      await unmount(root);
+      await removeRoot(root);
       throw error;
     }
     return new Server(root, child, performance.now() - startedAt);
@@ -88,8 +88,7 @@ export class Server {
 
   /** Removes what a dead server left. */
   async cleanUp(): Promise<void> {
-    await unmount(this.root);
-    await rmdir(this.root).catch(() => undefined);
+    await removeRoot(this.root);
   }
 
   path(...parts: string[]): string {
@@ -155,9 +154,11 @@ export function footprintOf(pid: number): Footprint {
   };
 }
 
-async function unmount(root: string): Promise<void> {
+/** Leaves no mount and no folder behind. */
+async function removeRoot(root: string): Promise<void> {
   while (isMounted(root)) {
     const { status, stderr } = await finish('umount', ['--lazy', root]);
     if (status !== 0) throw new Error(`Cannot unmount "${root}": ${stderr}`);
   }
+  await rmdir(root).catch(() => undefined);
 }

@@ -1,6 +1,7 @@
 /**
  * What the system tests share: skipping in view, and servers and programs that end with their test.
  */
+import { isInTime } from '@usertrace/base';
 import { onTestFinished, type TestContext } from 'vitest';
 import { cProgram } from '../support/c-programs.ts';
 import { Child, type Ending, type Finished, finish } from '../support/child.ts';
@@ -78,16 +79,6 @@ export function shell(server: Server, script: string, timeoutMs?: number): Promi
  * @throws {Error} when it still runs after `timeoutMs`
  */
 export async function endedWithin(child: Child, timeoutMs: number): Promise<Ending> {
-  let timer: NodeJS.Timeout | undefined;
-  const tooLate = new Promise<never>((_, reject) => {
-    timer = setTimeout(
-      () => reject(new Error(`Process ${child.pid} still runs after ${timeoutMs} ms`)),
-      timeoutMs,
-    );
-  });
-  try {
-    return await Promise.race([child.ended, tooLate]);
-  } finally {
-    clearTimeout(timer);
-  }
+  if (await isInTime(child.ended, timeoutMs)) return child.ended;
+  throw new Error(`Process ${child.pid} still runs after ${timeoutMs} ms`);
 }

@@ -1,12 +1,16 @@
 /** The tree under ordinary tools: ls, cat, echo, grep, tail, and readers of the trace. */
-import { describe, expect, test } from 'vitest';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import { cProgram } from '../support/c-programs.ts';
-import { Child, finish } from '../support/child.ts';
+import { Child, finish, type Finished } from '../support/child.ts';
 import type { Server } from '../support/server.ts';
 import { delay } from '../support/wait.ts';
 import { needs, runProgram, SERVER_NEEDS, shell, startProgram, startServer } from './fixture.ts';
 
 const BLOCKED_MS = 300;
+const TRACE_COMMANDS_TIMEOUT_MS = 40_000;
 
 async function serverWithEvent(): Promise<Server> {
   const server = await startServer();
@@ -192,19 +196,12 @@ describe('readers of the trace', () => {
   test('trace-cmd records from the tree and reports what was written', async (context) => {
     needs(context, ...SERVER_NEEDS, 'trace-cmd');
     const server = await serverWithExample();
-    const { stdout, stderr, status } = await shell(
+    const { stdout, stderr, status } = await traceCommands(
       server,
-      `unshare --mount --propagation private sh -ec '
-         cd $(mktemp -d)
-         mount --bind $ROOT /sys/kernel/tracing
-         # trace-cmd switches function tracing on in the kernel itself, which containers forbid: it gets a file
-         echo 1 > ftrace_enabled
-         mount --bind ftrace_enabled /proc/sys/kernel/ftrace_enabled
-         # its recorders take a moment to start and miss the end of a command that is faster
+      `# trace-cmd’s recorders take a moment to start and miss the end of a command that is faster
          trace-cmd record -q -e user_events:example_count -e user_events:example_message \\
            sh -c "${cProgram('tests/programs/abi-example.c')} 3; sleep 1"
-         trace-cmd report'`,
-      40_000,
+         trace-cmd report`,
     );
     expect({ status, stdout, stderr }).toMatchObject({ status: 0 });
     expect(stdout).toMatch(/example_count:\s+count=2/);
@@ -214,22 +211,16 @@ describe('readers of the trace', () => {
   test('trace-cmd and the shell set filters, which keep what they say', async (context) => {
     needs(context, ...SERVER_NEEDS, 'trace-cmd');
     const server = await serverWithExample();
-    const { stdout, stderr, status } = await shell(
+    const { stdout, stderr, status } = await traceCommands(
       server,
-      `unshare --mount --propagation private sh -ec '
-         cd $(mktemp -d)
-         mount --bind $ROOT /sys/kernel/tracing
-         echo 1 > ftrace_enabled
-         mount --bind ftrace_enabled /proc/sys/kernel/ftrace_enabled
-         trace-cmd record -q -e user_events:example_count -f "count > 3 && comm ~ \\"abi*\\"" \\
+      `trace-cmd record -q -e user_events:example_count -f "count > 3 && comm ~ \\"abi*\\"" \\
            -e user_events:example_message -f "text == \\"message number 1\\"" \\
            sh -c "${cProgram('tests/programs/abi-example.c')} 6 > /dev/null; sleep 1"
          trace-cmd report | grep -o "example_.*"
          trace-cmd start -e user_events:example_count -f "count & 1" > /dev/null
          cat $ROOT/events/user_events/example_count/filter
          trace-cmd reset > /dev/null
-         cat $ROOT/events/user_events/example_count/filter'`,
-      40_000,
+         cat $ROOT/events/user_events/example_count/filter`,
     );
     expect({ status, stdout, stderr }).toMatchObject({ status: 0 });
     expect(stdout.replaceAll(/ +/g, ' ')).toBe(
@@ -253,20 +244,14 @@ describe('readers of the trace', () => {
     needs(context, ...SERVER_NEEDS, 'trace-cmd');
     const server = await serverWithExample();
     const example = `"${cProgram('tests/programs/abi-example.c')}"`;
-    const { stdout, stderr, status } = await shell(
+    const { stdout, stderr, status } = await traceCommands(
       server,
-      `unshare --mount --propagation private sh -ec '
-         cd $(mktemp -d)
-         mount --bind $ROOT /sys/kernel/tracing
-         echo 1 > ftrace_enabled
-         mount --bind ftrace_enabled /proc/sys/kernel/ftrace_enabled
-         trace-cmd start -e user_events:example_count -R "traceoff:1 if count == 2" > /dev/null
+      `trace-cmd start -e user_events:example_count -R "traceoff:1 if count == 2" > /dev/null
          cat $ROOT/events/user_events/example_count/trigger
          ${example} 5 > /dev/null || true
          trace-cmd show | grep -o "example_.*"; cat $ROOT/tracing_on $ROOT/events/user_events/example_count/enable
          trace-cmd reset > /dev/null
-         cat $ROOT/events/user_events/example_count/trigger $ROOT/events/user_events/example_count/enable'`,
-      40_000,
+         cat $ROOT/events/user_events/example_count/trigger $ROOT/events/user_events/example_count/enable`,
     );
     expect({ status, stderr }).toMatchObject({ status: 0 });
     expect(stdout).toBe(
@@ -275,6 +260,23 @@ describe('readers of the trace', () => {
     );
   });
 });
+
+/** Runs commands where a server's tree stands for the kernel's, as trace-cmd needs it, in a folder that is gone after the test. */
+function traceCommands(server: Server, commands: string): Promise<Finished> {
+  const folder = mkdtempSync(path.join(tmpdir(), 'usertrace-trace-cmd-'));
+  onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
+  return shell(
+    server,
+    `unshare --mount --propagation private sh -ec '
+       cd ${folder}
+       mount --bind $ROOT /sys/kernel/tracing
+       # trace-cmd switches function tracing on in the kernel itself, which containers forbid: it gets a file
+       echo 1 > ftrace_enabled
+       mount --bind ftrace_enabled /proc/sys/kernel/ftrace_enabled
+       ${commands}'`,
+    TRACE_COMMANDS_TIMEOUT_MS,
+  );
+}
 
 describe('registration through the file system', () => {
   test('what a program registered is listed with its format', async (context) => {

@@ -125,3 +125,30 @@ test('await using lets go of an engine, of a process and of a tracer', async (co
   }
   expect(disturbedThreads(target.pid)).toEqual([]);
 });
+
+test('an engine that leaves in the middle of a step takes the step’s own SIGTRAP with it', async (context) => {
+  needs(context, 'cc');
+  const utrace = tracer();
+  const step = (round: number): number => (round % 2 === 0 ? Action.SINGLESTEP : Action.BLOCKSTEP);
+  for (let round = 0; round < 30 * SCALE; round++) {
+    const target = await startTarget('count');
+    let steps = 0;
+    const engine = utrace.attachTask(
+      target.pid,
+      {
+        quiesce: (_, event) => (event === 0 ? step(round) : undefined),
+        signal: (_, { isStep }) => (isStep ? (steps++, step(round)) : undefined),
+      },
+      Event.SIGNAL | Event.QUIESCE,
+    );
+    engine.control(Action.REPORT);
+    await until('it steps', () => steps > 100 + 7 * round);
+    // The interruption for this may be told before the trap of a step that was done already.
+    await engine.detach();
+    await untilUndisturbed(target.pid);
+    const { length } = target.output.lines;
+    await until('it goes on', () => target.output.lines.length > length + 3);
+    target.send('SIGKILL');
+    await target.output.line(/^status 137/);
+  }
+});

@@ -37,7 +37,8 @@ describe('libc()', () => {
 
 describe('SYSTEM_CALL', () => {
   it('has the numbers of the table of all system calls', () => {
-    for (const [name, number] of Object.entries(SYSTEM_CALL)) expect(systemCallNumber(name), name).toBe(number);
+    for (const [name, number] of Object.entries(SYSTEM_CALL))
+      expect(systemCallNumber(name), name).toBe(number);
   });
 });
 

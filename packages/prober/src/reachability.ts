@@ -16,8 +16,7 @@ export function whyUnreachable(
   const status = traceeStatus(pid);
   if (status === undefined || status.state === 'Z' || status.state === 'X')
     return { code: 'ESRCH', reason: 'there is no such process, or it has ended' };
-  // A tracer's thread is named; ours is this process's only one that traces.
-  if (status.tracerPid !== 0 && traceeStatus(status.tracerPid)?.tgid !== process.pid) {
+  if (status.tracerPid !== 0 && !isTracedHere(pid)) {
     const name = traceeStatus(status.tracerPid)?.name ?? '?';
     return { code: 'EPERM', reason: `${name} (process ${status.tracerPid}) traces it; end that first` };
   }
@@ -31,6 +30,13 @@ export function whyUnreachable(
       : 'it belongs to another user, or runs a program that this user may not read; be root';
     return { code: 'EPERM', reason };
   }
+}
+
+/** Whether this process is the tracer of another's first thread. */
+export function isTracedHere(pid: number): boolean {
+  const tracer = traceeStatus(pid)?.tracerPid ?? 0;
+  // A thread is named.
+  return tracer !== 0 && traceeStatus(tracer)?.tgid === process.pid;
 }
 
 /** @throws {ErrnoError} ESRCH or EPERM when a process cannot be probed */

@@ -2,8 +2,7 @@
  * `TracedTrees`: the programs that are traced, because somebody listens to their probes. It begins and ends what has to be changed, and
  * brings hits to the programs.
  */
-import { setTimeout as delay } from 'node:timers/promises';
-import { ErrnoError } from '@usertrace/base';
+import { ErrnoError, isInTime } from '@usertrace/base';
 import type { Hit } from '@usertrace/uprobes';
 import { openUtrace, type Utrace } from '@usertrace/utrace';
 import type { Probe } from './probe.ts';
@@ -11,6 +10,7 @@ import type { ProbedProgram } from './probed-program.ts';
 import type { ProbedPrograms } from './probed-programs.ts';
 import type { ProberPeers } from './prober-peers.ts';
 import type { LaunchBody } from './protocol.ts';
+import { isTracedHere } from './reachability.ts';
 import { TracedTree, type TreeListener } from './traced-tree.ts';
 
 /** Programs that are traced at a time: each has descriptors and a table of its own. */
@@ -96,7 +96,7 @@ export class TracedTrees implements TreeListener {
 
   /** Ends the tracing. All programs have to be let go before; a thread that could not be stopped for it is with the end of this process. */
   async close(): Promise<void> {
-    await Promise.race([this.#utrace.close(), delay(CLOSE_PATIENCE_MS)]);
+    await isInTime(this.#utrace.close(), CLOSE_PATIENCE_MS);
   }
 
   began({ wanted }: TracedTree, pid: number, parentPid: number | undefined): void {
@@ -151,6 +151,8 @@ export class TracedTrees implements TreeListener {
       program.tree = around.isLeaving ? undefined : around;
       return;
     }
+    // One whose birth has not been told of yet will be in its parent's tree; two tracers would not know of each other's probes in it.
+    if (isTracedHere(pid)) return;
     if (this.#trees.size >= TREES_MAX) {
       refusals.add(pid, `${TREES_MAX} programs are traced at a time`);
       return;

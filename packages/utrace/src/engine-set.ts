@@ -15,6 +15,11 @@ export class EngineSet {
   events = 0;
   /** A report has been asked for by REPORT or INTERRUPT, or a stop that was not there yet. */
   owesReport = false;
+  /**
+   * An engine may want something else than to go on: one answered, or was asked, since the task went on last. Mostly none did, and
+   * a stop costs less when they need not be asked one by one.
+   */
+  hasWishes = false;
   #engines: Engine[] = [];
 
   get list(): readonly Engine[] {
@@ -23,6 +28,7 @@ export class EngineSet {
 
   /** Whether an engine keeps the task stopped. */
   get wantsStop(): boolean {
+    if (!this.hasWishes) return false;
     for (const engine of this.#engines) if (engine.wantsStop && isAttached(engine)) return true;
     return false;
   }
@@ -50,6 +56,8 @@ export class EngineSet {
    * @param lowest what is wanted besides
    */
   takeWish(lowest: number): number {
+    if (!this.hasWishes) return lowest;
+    this.hasWishes = false;
     let wish = lowest;
     for (const engine of this.#engines) {
       if (engine.wish < wish) wish = engine.wish;
@@ -60,6 +68,7 @@ export class EngineSet {
 
   /** REPORT and INTERRUPT, answered by callbacks, ask for a report before the task goes on. */
   takeReportWishes(): void {
+    if (!this.hasWishes) return;
     for (const engine of this.#engines) {
       if (engine.wish >= Action.SINGLESTEP) continue;
       this.owesReport = true;
@@ -69,8 +78,7 @@ export class EngineSet {
 
   /** Takes out those that were detached, and returns them. Not while a report runs. */
   dropDetached(): readonly Engine[] {
-    // Asked after each report: mostly there are none, and nothing is to be allocated for that.
-    if (!this.#hasDetached()) return NONE;
+    if (!this.hasWishes || !this.#hasDetached()) return NONE;
     const dropped = this.#engines.filter((engine) => !isAttached(engine));
     this.#engines = this.#engines.filter(isAttached);
     this.countEvents();

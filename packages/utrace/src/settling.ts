@@ -47,7 +47,7 @@ export class Settling {
     if (this.#isDeciding || !this.#isUndecided() || !this.#task.isStillInStop()) return;
     this.#isDeciding = true;
     try {
-      while (this.#decide());
+      while (this.#decide() && this.#isUndecided());
     } finally {
       this.#isDeciding = false;
     }
@@ -72,11 +72,11 @@ export class Settling {
     return this.#task.state === 'stopped' && !this.#parts.report.isActive;
   }
 
-  /** Returns whether it has to be decided again. */
+  /** Decides for a task that is stopped and not reporting. Returns whether it has to be decided again. */
   #decide(): boolean {
     const { engines } = this.#parts;
     const task = this.#task;
-    if (!this.#isUndecided() || task.isHeld) return false;
+    if (task.isHeld) return false;
     if (engines.list.length === 0 && this.#host.mayLeave(task)) {
       this.#leave();
       return false;
@@ -165,7 +165,6 @@ export class Settling {
   /** Goes on as far as the trap of its step, which it is let go at. */
   #takeTrap(): void {
     const { port, tid } = this.#task;
-    this.#parts.step.hasTrapFlag = false;
     if (port.resume(tid, PTRACE.CONT, 0) < 0) this.#task.vanished();
     else this.#task.wentOn('running');
   }

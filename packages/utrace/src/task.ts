@@ -51,6 +51,7 @@ export class Task {
   isFiltered = false;
   /** It is kept stopped until callbacks for its birth are done. */
   isHeld = false;
+  readonly port: PtracePort;
   readonly #host: TaskHost;
   readonly #parts: TaskParts;
   readonly #reader: StopReader;
@@ -64,6 +65,7 @@ export class Task {
    */
   constructor(host: TaskHost, tid: number, tgid: number, state: TaskState, options: number) {
     this.#host = host;
+    this.port = host.port;
     this.tid = tid;
     this.tgid = tgid;
     this.state = state;
@@ -74,10 +76,6 @@ export class Task {
     this.#reader = new StopReader(this, this.#parts);
     this.#settling = new Settling(this, host, this.#parts, options);
     if (state === 'running') host.runningChanged(true);
-  }
-
-  get port(): PtracePort {
-    return this.#host.port;
   }
 
   get engines(): readonly Engine[] {
@@ -138,6 +136,7 @@ export class Task {
 
   /** Answers Engine.control, which has checked the arguments. */
   control(engine: Engine, action: number): Progress {
+    this.#parts.engines.hasWishes = true;
     const isDead = this.deathStage !== 'alive' || this.state === 'gone';
     return isDead
       ? controlDead(engine, action)

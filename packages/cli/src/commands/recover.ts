@@ -2,6 +2,7 @@
 
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
+import { ErrnoError } from '@usertrace/base';
 import { finishRecording, TraceDatError } from '@usertrace/formats';
 import {
   dumpLanes,
@@ -49,9 +50,10 @@ async function finishAll(paths: readonly string[]): Promise<string[]> {
       else
         process.stdout.write(`${path}: ${result.how === 'already' ? 'was finished already' : 'finished'}\n`);
     } catch (error) {
-      if (!(error instanceof TraceDatError) && errorCode(error) === undefined) throw error;
-      const isRead = error instanceof TraceDatError;
-      failures.push(isRead ? `${path}: ${error.message}` : `cannot finish ${path}: ${errorCode(error)}`);
+      if (error instanceof TraceDatError) failures.push(`${path}: ${error.message}`);
+      else if (error instanceof ErrnoError) failures.push(error.message);
+      else if (errorCode(error) === undefined) throw error;
+      else failures.push(`cannot finish ${path}: ${errorCode(error)}`);
     }
   }
   return failures;

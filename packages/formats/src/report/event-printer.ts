@@ -7,7 +7,8 @@ import { type FormatPart, parseFormatText, printNumber, printText, WIDTH_MAX } f
 import type { EntryView } from './entry-view.ts';
 import type { EventFormat, FormatField } from './event-format.ts';
 import { hexBytes } from './print-arithmetic.ts';
-import { type Expression, parseArguments } from './print-expression.ts';
+import type { Expression } from './expression.ts';
+import { parseArguments } from './print-expression.ts';
 import { printTokens } from './print-tokens.ts';
 
 /** The text of an entry, one byte a character. */

@@ -3,20 +3,21 @@
  * parsed once into objects that each entry is given to.
  */
 
-import type { EntryView } from './entry-view.ts';
-import type { EventFormat, FormatField } from './event-format.ts';
+import type { EventFormat } from './event-format.ts';
+import {
+  type Expression,
+  flagsText,
+  type NamedValue,
+  NO_ENTRY,
+  ofChoice,
+  ofComputedText,
+  ofField,
+  ofNumber,
+  ofText,
+  symbolicText,
+} from './expression.ts';
 import { calculate, calculateUnary, hexBytes } from './print-arithmetic.ts';
 import type { PrintToken } from './print-tokens.ts';
-
-/** An expression over an entry. */
-export interface Expression {
-  /** Its value, taken as unsigned. */
-  number(entry: EntryView): number | bigint;
-  /** What `%s` prints of it, one byte a character. */
-  text(entry: EntryView): string;
-  /** The bytes it points to. */
-  bytes(entry: EntryView): Uint8Array;
-}
 
 /** Thrown inside of this file when an expression is not understood. */
 class NotUnderstood extends Error {}
@@ -81,12 +82,7 @@ class ExpressionParser {
       const yes = this.#expression();
       this.#expect(':');
       const no = this.#expression();
-      const chosen = (entry: EntryView): Expression => (isTrue(condition.number(entry)) ? yes : no);
-      result = {
-        number: (entry) => chosen(entry).number(entry),
-        text: (entry) => chosen(entry).text(entry),
-        bytes: (entry) => chosen(entry).bytes(entry),
-      };
+      result = ofChoice(condition, yes, no);
     }
     this.#depth -= 1;
     return result;
@@ -164,7 +160,7 @@ class ExpressionParser {
       case '__print_hex_str': {
         const [array, length] = this.#pair();
         const between = name === '__print_hex' ? ' ' : '';
-        return computedText((entry) =>
+        return ofComputedText((entry) =>
           hexBytes(array.bytes(entry).subarray(0, Number(length.number(entry))), between),
         );
       }
@@ -176,10 +172,7 @@ class ExpressionParser {
   #symbolic(): Expression {
     const value = this.#expression();
     const names = this.#names();
-    return computedText((entry) => {
-      const number = BigInt(value.number(entry));
-      return names.find(([known]) => known === number)?.[1] ?? `0x${number.toString(16)}`;
-    });
+    return ofComputedText((entry) => symbolicText(BigInt(value.number(entry)), names));
   }
 
   #flags(): Expression {
@@ -187,22 +180,11 @@ class ExpressionParser {
     this.#expect(',');
     const delimiter = this.#text();
     const names = this.#names();
-    return computedText((entry) => {
-      let left = BigInt(value.number(entry));
-      if (left === 0n) return names.find(([flag]) => flag === 0n)?.[1] ?? '';
-      const shown: string[] = [];
-      for (const [flag, name] of names) {
-        if (flag === 0n || (left & flag) !== flag) continue;
-        shown.push(name);
-        left &= ~flag;
-      }
-      if (left !== 0n) shown.push(`0x${left.toString(16)}`);
-      return shown.join(delimiter);
-    });
+    return ofComputedText((entry) => flagsText(BigInt(value.number(entry)), names, delimiter));
   }
 
-  #names(): [bigint, string][] {
-    const names: [bigint, string][] = [];
+  #names(): NamedValue[] {
+    const names: NamedValue[] = [];
     while (this.#take(',')) {
       this.#expect('{');
       const value = BigInt(this.#expression().number(NO_ENTRY));
@@ -272,36 +254,4 @@ class ExpressionParser {
   #expect(sign: string): void {
     if (!this.#take(sign)) throw new NotUnderstood();
   }
-}
-
-/** Stands for the entry in constants. */
-const NO_ENTRY = {
-  unsigned: () => 0,
-  signed: () => 0,
-  bytes: () => new Uint8Array(0),
-  text: () => '',
-} as unknown as EntryView;
-
-function ofField(field: FormatField): Expression {
-  return {
-    number: (entry) => entry.unsigned(field),
-    text: (entry) => entry.text(field),
-    bytes: (entry) => entry.bytes(field),
-  };
-}
-
-function ofNumber(number: (entry: EntryView) => number | bigint): Expression {
-  return { number, text: (entry) => String(number(entry)), bytes: () => new Uint8Array(0) };
-}
-
-function computedText(text: (entry: EntryView) => string): Expression {
-  return { number: () => 0, text, bytes: (entry) => Buffer.from(text(entry), 'latin1') };
-}
-
-function ofText(text: string): Expression {
-  return computedText(() => text);
-}
-
-function isTrue(value: number | bigint): boolean {
-  return BigInt(value) !== 0n;
 }

@@ -17,16 +17,14 @@ import { findFreeMemory } from '../process/free-memory.ts';
 import type { Mapping } from '../process/process-maps.ts';
 import { readIfThere } from '../process/thread-memory.ts';
 import { ENTRY, FALLBACK_CODE_BYTES_MAX, makeFallbackCode } from './fallback-code.ts';
+import { illAction, mustAnswer, setIllAction } from './remote-action.ts';
 import {
   ALL_SIGNALS,
-  decodeSignalAction,
   encodeSignalAction,
   SA_ONSTACK,
   SA_RESTORER,
   SA_SIGINFO,
   SIG_DFL,
-  SIGILL,
-  SIGNAL_ACTION_BYTES,
   type SignalAction,
 } from './signal-action.ts';
 
@@ -57,18 +55,10 @@ const ALIGNMENT = 65_536;
 /** Places that are looked at in a program's anonymous code: 4 GiB. */
 const PLACES_MAX = 65_536;
 
-const CALL = {
-  mmap: systemCallNumber('mmap'),
-  munmap: systemCallNumber('munmap'),
-  rtSigaction: systemCallNumber('rt_sigaction'),
-} as const;
-const SIGNAL = BigInt(SIGILL);
-const MASK_BYTES = 8n;
-const PROT_READ_WRITE = 3n;
+const MMAP = systemCallNumber('mmap');
 const PROT_READ_EXEC = 5n;
 const MAP_PRIVATE_ANONYMOUS = 0x22n;
 const MAP_FIXED_NOREPLACE = 0x10_0000n;
-const PAGE_BYTES = 4_096n;
 
 /** An entry as it stands in the program's memory, where anybody may have written it. */
 export interface FoundEntry {
@@ -103,7 +93,7 @@ export class FallbackRegion {
     const flags = MAP_PRIVATE_ANONYMOUS | MAP_FIXED_NOREPLACE;
     const size = BigInt(REGION_BYTES);
     mustAnswer(
-      look.systemCall(CALL.mmap, [BigInt(address), size, PROT_READ_EXEC, flags, -1n, 0n]),
+      look.systemCall(MMAP, [BigInt(address), size, PROT_READ_EXEC, flags, -1n, 0n]),
       BigInt(address),
     );
     const region = new FallbackRegion(address);
@@ -205,16 +195,16 @@ export class FallbackRegion {
   protect(look: Examination, isHandled: boolean): void {
     const isInstalled = this.#readU32(look, HEADER.isInstalled) !== 0;
     if (isInstalled && isHandled) return;
-    if (!isInstalled) this.#writeCode(look, readAction(look));
+    if (!isInstalled) this.#writeCode(look, illAction(look));
     this.#writeHeader(look, words(1n), HEADER.isInstalled);
-    this.#setAction(look, HEADER.own);
+    setIllAction(look, this.address + HEADER.own);
   }
 
   /** Gives the program its former disposition back, unless it has another than ours by now. No breakpoint may be left. */
   release(look: Examination): void {
     if (this.#readU32(look, HEADER.isInstalled) === 0) return;
-    const { handler } = readAction(look);
-    if (handler === BigInt(this.address + CODE_AT)) this.#setAction(look, HEADER.former);
+    const { handler } = illAction(look);
+    if (handler === BigInt(this.address + CODE_AT)) setIllAction(look, this.address + HEADER.former);
     this.#writeHeader(look, words(0n), HEADER.isInstalled);
   }
 
@@ -240,11 +230,6 @@ export class FallbackRegion {
     this.#writeHeader(look, encodeSignalAction({ ...own, handler: SIG_DFL, mask: 0n }), HEADER.fallback);
   }
 
-  #setAction(look: Examination, at: number): void {
-    const action = BigInt(this.address + at);
-    mustAnswer(look.systemCall(CALL.rtSigaction, [SIGNAL, action, 0n, MASK_BYTES]), 0n);
-  }
-
   #writeEntry(look: Examination, number: number, { instruction, slot, firstByte }: FoundEntry): void {
     const bytes = words(BigInt(instruction), BigInt(slot), BigInt(firstByte));
     look.write(BigInt(this.address + ENTRIES_AT + number * ENTRY.size), bytes);
@@ -266,23 +251,6 @@ function isRegion(look: Examination, address: number): boolean {
   return (
     header.subarray(0, MAGIC.length).equals(MAGIC) && header.readBigUInt64LE(HEADER.self) === BigInt(address)
   );
-}
-
-/** What the program does with SIGILL. It writes the answer into a page that is there for this only. */
-function readAction(look: Examination): SignalAction {
-  const page = look.systemCall(CALL.mmap, [0n, PAGE_BYTES, PROT_READ_WRITE, MAP_PRIVATE_ANONYMOUS, -1n, 0n]);
-  if (page < 0n) mustAnswer(page, 0n);
-  try {
-    mustAnswer(look.systemCall(CALL.rtSigaction, [SIGNAL, 0n, page, MASK_BYTES]), 0n);
-    return decodeSignalAction(look.read(page, SIGNAL_ACTION_BYTES));
-  } finally {
-    look.systemCall(CALL.munmap, [page, PAGE_BYTES]);
-  }
-}
-
-function mustAnswer(answer: bigint, expected: bigint): void {
-  if (answer !== expected)
-    throw new ErrnoError('ENOMEM', `Cannot protect the program from its breakpoints: it answered ${answer}`);
 }
 
 function words(...values: readonly bigint[]): Uint8Array {

@@ -40,13 +40,9 @@ async function detachThread(engine: Engine): Promise<void> {
 
 /** @returns false for a thread that waits where nothing interrupts it */
 async function stops(engine: Engine): Promise<boolean> {
-  const stop = engine.stop().then(() => true);
+  const stop = engine.stop();
   for (;;) {
-    const isOver = new AbortController();
-    const late = delay(UNINTERRUPTIBLE_MS, false, { signal: isOver.signal }).catch(() => false);
-    const hasStopped = await Promise.race([stop, late]);
-    isOver.abort();
-    if (hasStopped) return true;
+    if (await isInTime(stop, UNINTERRUPTIBLE_MS)) return true;
     if (statusField(engine.task, 'State')?.startsWith(UNINTERRUPTIBLE) !== true) continue;
     // Whoever detaches it ends the wait.
     stop.catch(() => undefined);
