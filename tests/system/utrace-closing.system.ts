@@ -129,7 +129,6 @@ test('await using lets go of an engine, of a process and of a tracer', async (co
 test('an engine that leaves in the middle of a step takes the step’s own SIGTRAP with it', async (context) => {
   needs(context, 'cc');
   const utrace = tracer();
-  const step = (round: number): number => (round % 2 === 0 ? Action.SINGLESTEP : Action.BLOCKSTEP);
   for (let round = 0; round < 30 * SCALE; round++) {
     const target = await startTarget('count');
     let steps = 0;
@@ -152,3 +151,8 @@ test('an engine that leaves in the middle of a step takes the step’s own SIGTR
     await target.output.line(/^status 137/);
   }
 });
+
+/** Single steps and block steps in turn. */
+function step(round: number): number {
+  return round % 2 === 0 ? Action.SINGLESTEP : Action.BLOCKSTEP;
+}

@@ -59,6 +59,11 @@ export class ProbedPrograms {
     return this.#byPid.get(pid);
   }
 
+  /** The name of a program's process, also when that has just ended: that of what it executed last, as far as is known. */
+  commOf({ found }: ProbedProgram): string {
+    return this.#tracedByPid.get(found.pid)?.found.comm ?? found.comm;
+  }
+
   /** Looks for processes that are new, and at mappings as ProcessScan.look(). */
   look(mappings: 'all' | 'due' | 'none'): void {
     const before = new Set(this.scan.processes.map(({ pid }) => pid));

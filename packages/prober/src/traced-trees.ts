@@ -112,7 +112,11 @@ export class TracedTrees implements TreeListener {
     const program = known?.has(probe) === true ? known : this.#adopt(tree, probe, hit.tgid);
     if (program === undefined) return;
     // A thread that has ended meanwhile has no name any more.
-    program.take(probe, hit, hit.comm === '' && hit.tid === hit.tgid ? program.found.comm : hit.comm);
+    program.take(
+      probe,
+      hit,
+      hit.comm === '' && hit.tid === hit.tgid ? this.#programs.commOf(program) : hit.comm,
+    );
   }
 
   missed(tree: TracedTree, probe: Probe, count: number): void {
