@@ -22,7 +22,7 @@ const LIVES = [
   { sign: /^ready/u, lifeMsMax: 100 },
 ];
 /** One of so many deaths is followed by a tracer that cleans up. Others find what several dead ones have left. */
-const CLEAN_ONE_IN = 4;
+const CLEAN_ONE_IN = 2;
 /** The lanes of jumps, which no program keeps. */
 const LANES = 'memfd:usertrace-probes';
 

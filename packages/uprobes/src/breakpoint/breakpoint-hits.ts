@@ -42,13 +42,14 @@ export class BreakpointHits {
    *
    * @param task in the stop for its SIGILL
    * @param space the thread's memory
+   * @returns `unknown` while nobody has looked yet at what killed tracers have left in that memory
    */
-  serve(task: Task, space: ProbedSpace): 'ours' | 'mappings-change' | 'foreign' {
+  serve(task: Task, space: ProbedSpace): 'ours' | 'mappings-change' | 'foreign' | 'unknown' {
     const look = task.examination();
     const registers = look.registers();
     const address = Number(registers.get('rip'));
     const slot = space.slotAt(address);
-    if (slot === undefined) return 'foreign';
+    if (slot === undefined) return space.isKnown ? 'foreign' : 'unknown';
     // Taken away, or replaced by a jump, since the thread ran into it: it runs what is there now.
     if (look.read(BigInt(address), 1)[0] !== BREAKPOINT) return 'ours';
     const number = this.#reader.lookup(space.identity, address);

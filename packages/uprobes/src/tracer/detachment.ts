@@ -40,13 +40,25 @@ async function detachThread(engine: Engine): Promise<void> {
 
 /** @returns false for a thread that waits where nothing interrupts it */
 async function stops(engine: Engine): Promise<boolean> {
-  const stop = engine.stop();
+  const stop = stopAtLast(engine);
   for (;;) {
     if (await isInTime(stop, UNINTERRUPTIBLE_MS)) return true;
     if (statusField(engine.task, 'State')?.startsWith(UNINTERRUPTIBLE) !== true) continue;
     // Whoever detaches it ends the wait.
     stop.catch(() => undefined);
     return false;
+  }
+}
+
+/** Stops it, also when the callback of a hit that was under way lets it go on once more. */
+async function stopAtLast(engine: Engine): Promise<void> {
+  for (;;) {
+    try {
+      await engine.stop();
+      return;
+    } catch (error) {
+      if (!(error instanceof ErrnoError && error.code === 'EAGAIN')) throw error;
+    }
   }
 }
 

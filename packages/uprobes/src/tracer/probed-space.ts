@@ -85,6 +85,11 @@ export class ProbedSpace {
     this.#parts.table.closeSpace(this.identity);
   }
 
+  /** Whether breakpoints that killed tracers have left in it are known, or will not be: it could not be looked at. */
+  get isKnown(): boolean {
+    return this.#hasLookedForRegion || !this.isStale;
+  }
+
   slotAt(address: number): Slot | undefined {
     return this.#breakpoints.slotAt(address);
   }

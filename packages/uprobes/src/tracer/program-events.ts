@@ -79,6 +79,9 @@ export class ProgramEvents {
     const space = this.#spaces.of(task.tgid);
     const hit = this.#hits.serve(task, space);
     if (hit === 'foreign') return;
+    // Delivered, it could come when the handler that a killed tracer has left is gone, and would kill the program. The thread runs into
+    // the same instruction again.
+    if (hit === 'unknown') return SignalAction.IGNORE | Action.INTERRUPT;
     // The kernel takes the handler from a process whose thread runs into a breakpoint with SIGILL blocked.
     if (hit === 'mappings-change') this.#loading.told(task.tgid);
     if (hit === 'mappings-change' || disposition !== 'handle') space.isStale = true;
