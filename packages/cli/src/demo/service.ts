@@ -58,6 +58,21 @@ function isOn({ word }: RegisteredEvent): boolean {
   return ((Atomics.load(word, 0) >>> ENABLE_BIT) & 1) === 1;
 }
 
+/**
+ * Writes an event.
+ *
+ * @returns whether it was taken: an event that was switched off after the program looked at its word is answered with EBADF
+ */
+function write(event: RegisteredEvent, ...fields: readonly Buffer[]): boolean {
+  try {
+    writevSync(dataFile, [event.writeIndex, ...fields]);
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EBADF') return false;
+    throw error;
+  }
+}
+
 const request = register(0, 'demo_request u32 number; u32 duration_us; char[8] method');
 const miss = register(64, 'demo_cache_miss u32 number; __rel_loc char[] key');
 process.stdout.write(`service: process ${process.pid} has registered 2 events and handles requests\n`);
@@ -69,8 +84,7 @@ for (let number = 1; number <= REQUEST_COUNT; number++) {
     fields.writeUInt32LE(number, 0);
     fields.writeUInt32LE(200 + ((number * 7919) % 800), 4);
     fields.write(number % 3 === 0 ? 'PUT' : 'GET', 8);
-    writevSync(dataFile, [request.writeIndex, fields]);
-    eventCount++;
+    if (write(request, fields)) eventCount++;
   }
   if (number % MISS_INTERVAL === 0 && isOn(miss)) {
     const key = Buffer.from(`user/${number}\0`);
@@ -78,8 +92,7 @@ for (let number = 1; number <= REQUEST_COUNT; number++) {
     fields.writeUInt32LE(number, 0);
     // A relative location: the text's size above 16 bits of its distance from the location's end (here none).
     fields.writeUInt32LE(key.length << 16, 4);
-    writevSync(dataFile, [miss.writeIndex, fields, key]);
-    eventCount++;
+    if (write(miss, fields, key)) eventCount++;
   }
   await delay(REQUEST_INTERVAL_MS);
 }
