@@ -20,6 +20,8 @@ interface TracedProcess {
   readonly found: FoundProcess;
   /** The nearest process with a provider file that it descends from. */
   readonly ancestorPid: number | undefined;
+  /** When it was born, or told of first. */
+  readonly beganAtNs: bigint;
   /** The probes that were in it then. */
   readonly probes: ReadonlySet<Probe>;
 }
@@ -108,7 +110,8 @@ export class ProbedPrograms {
     if (found === undefined) return;
     const ancestorPid =
       parentPid === undefined ? this.#tracedByPid.get(pid)?.ancestorPid : this.#ancestorBy(parentPid);
-    this.#tracedByPid.set(pid, { found, ancestorPid, probes });
+    const beganAtNs = this.#tracedByPid.get(pid)?.beganAtNs ?? process.hrtime.bigint();
+    this.#tracedByPid.set(pid, { found, ancestorPid, beganAtNs, probes });
     // The scan may have seen it before.
     const program = this.#byPid.get(pid);
     for (const probe of probes) program?.awaitTracers(probe);
@@ -192,7 +195,11 @@ export class ProbedPrograms {
     try {
       // One that was born in this moment is found before its birth was told of.
       const ancestorPid = traced === undefined ? this.#ancestorBy(found.parentPid) : traced.ancestorPid;
-      return this.#providers.create({ ...found, ...(ancestorPid === undefined ? {} : { ancestorPid }) });
+      return this.#providers.create({
+        ...found,
+        ...(ancestorPid === undefined ? {} : { ancestorPid }),
+        ...(traced === undefined ? {} : { beganAtNs: traced.beganAtNs }),
+      });
     } catch (error) {
       this.refusals.add(pid, (error as Error).message);
       return undefined;

@@ -58,9 +58,12 @@ export class AttachedProvider {
     writtenId: WrittenId,
     session: ProviderSession | undefined,
     reader: LaneReader | undefined,
+    isTakenOver: boolean,
   ) {
     this.file = file;
-    this.from = isTakenOver(file, request) ? 0n : (session?.startedAt ?? 0n);
+    // What a process did before its prober's file was made may be older than the request.
+    const { beginning = 0n } = request;
+    this.from = isTakenOver ? (file.isProbers ? beginning : 0n) : (session?.startedAt ?? 0n);
     this.rules = emptyRules(file);
     this.#session = session;
     this.#reader = reader;
@@ -86,44 +89,40 @@ export class AttachedProvider {
     writtenId: WrittenId,
   ): AttachedProvider | 'dead' | 'busy' | 'full' {
     const file = ProviderFile.open(place.path, place.owner, 'change');
+    const { beginning } = request;
+    // A prober's file is made when the process is hit, maybe long after its birth.
+    const madeAt = file.isProbers ? place.madeAt : file.opened.createdAt;
+    const isTakenOver = beginning !== undefined && madeAt >= Number(beginning);
     let provider: AttachedProvider | 'dead' | 'busy' | 'full' | undefined;
     try {
-      provider = file.isAlive
-        ? AttachedProvider.#attachLiving(file, request, writtenId)
-        : AttachedProvider.#takeLeft(file, request, writtenId);
+      if (file.isAlive) provider = AttachedProvider.#attachLiving(file, request, writtenId, isTakenOver);
+      // What a thread left that was started for us and has ended before it was seen is for us as well.
+      else if (!isTakenOver || file.opened.hasEnded) provider = 'dead';
+      else provider = new AttachedProvider(file, request, writtenId, undefined, file.laneReader(), true);
     } finally {
       if (typeof provider !== 'object') file.close();
     }
     return provider;
   }
 
+  /** @param isTakenOver whether what its lane has already is for us as well */
   static #attachLiving(
     file: ProviderFile,
     request: SessionRequest,
     writtenId: WrittenId,
+    isTakenOver: boolean,
   ): AttachedProvider | 'busy' | 'full' {
     const reader = file.laneReader();
-    const hasBegun = isTakenOver(file, request);
-    if (reader !== undefined && !hasBegun) startAtNewest(reader, file);
+    if (reader !== undefined && !isTakenOver) startAtNewest(reader, file);
     const session = ProviderSession.attach(file, request, reader?.position ?? 0);
     if (typeof session === 'string') return session;
     // The session is there now, so no event is missed. One that cannot be ended now ends with the program.
-    if (hasBegun && !file.isProbers) {
+    if (isTakenOver && !file.isProbers) {
       switchStanding(file, request, false, session.slot);
       // What the program declared in between.
       session.update();
     }
-    return new AttachedProvider(file, request, writtenId, session, reader);
-  }
-
-  /** A thread that was started for us and has ended before it was seen: what it left is for us as well. */
-  static #takeLeft(
-    file: ProviderFile,
-    request: SessionRequest,
-    writtenId: WrittenId,
-  ): AttachedProvider | 'dead' {
-    if (!isTakenOver(file, request) || file.opened.hasEnded) return 'dead';
-    return new AttachedProvider(file, request, writtenId, undefined, file.laneReader());
+    return new AttachedProvider(file, request, writtenId, session, reader, isTakenOver);
   }
 
   /**
@@ -175,11 +174,6 @@ export class AttachedProvider {
   detach(): boolean {
     return this.#session?.detach() ?? true;
   }
-}
-
-/** Whether what its lane has already is for us as well. */
-function isTakenOver({ opened }: ProviderFile, { beginning }: SessionRequest): boolean {
-  return beginning !== undefined && opened.createdAt >= Number(beginning);
 }
 
 /**

@@ -51,6 +51,8 @@ export interface ProbedProcess {
   readonly comm: string;
   /** The nearest process with such a file that it descends from. */
   readonly ancestorPid?: number;
+  /** CLOCK_MONOTONIC nanoseconds: it may have been hit from then on; left out, from now on. */
+  readonly beganAtNs?: bigint;
 }
 
 /** An event that is declared by its format. */
@@ -76,7 +78,7 @@ export class ProbeProvider implements LaneOwner {
   readonly #doubles: Float64Array;
   readonly #bytes: Buffer;
   readonly #pageCount: number;
-  readonly #createdAt: bigint = process.hrtime.bigint();
+  readonly #createdAt: bigint;
   readonly #indexByDeclaration = new Map<string, number>();
   readonly #threadByNameRow = new Map<number, string>();
   #lane: { readonly writer: LaneWriter; readonly mapping: SharedMapping } | undefined;
@@ -92,6 +94,7 @@ export class ProbeProvider implements LaneOwner {
     mapping: SharedMapping,
   ) {
     this.process = probed;
+    this.#createdAt = probed.beganAtNs ?? process.hrtime.bigint();
     this.path = path;
     this.#fd = fd;
     this.#pageCount = pageCount;

@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { LANE_HEADER, SLOT } from '../trampoline/lane-layout.ts';
 import { CounterClock } from './counter-clock.ts';
 import { Lane, type SlotHit } from './lane.ts';
@@ -66,6 +66,39 @@ describe('a Lane', () => {
         expect(told).toBeLessThanOrEqual(writers.begun);
         expect(told).toBeGreaterThanOrEqual(writers.head);
         expect(writers.view.getBigUint64(LANE + LANE_HEADER.tail, true)).toBe(BigInt(writers.head));
+      }),
+      { seed: SEED, numRuns: RUNS },
+    );
+  });
+
+  it(`gives every hit once and whole though writers go on between its loads (USERTRACE_SEED=${SEED})`, () => {
+    const load = Atomics.load.bind(Atomics) as typeof Atomics.load;
+    const turns = fc.array(fc.tuple(fc.integer({ min: 1, max: THREADS }), fc.integer({ min: 0, max: 9 })), {
+      minLength: 1,
+      maxLength: 400,
+    });
+    fc.assert(
+      fc.property(turns, (schedule) => {
+        const writers = new SimulatedWriters();
+        const lane = new Lane(writers.memory, SIMULATED_SET, 0);
+        const taken: number[] = [];
+        let turn = 0;
+        const between = vi.spyOn(Atomics, 'load').mockImplementation(((array: Int32Array, index: number) => {
+          const [tid, count] = schedule[turn++] ?? [1, 0];
+          for (let step = 0; step < count; step++) writers.step(tid);
+          return load(array, index);
+        }) as typeof Atomics.load);
+        try {
+          for (let look = 0; look < 100 && turn < schedule.length; look++)
+            lane.drain((hit) => taken.push(valueOf(hit)));
+        } finally {
+          between.mockRestore();
+        }
+        writers.finish();
+        lane.drain((hit) => taken.push(valueOf(hit)), writers.head);
+        lane.drain((hit) => taken.push(valueOf(hit)), writers.head);
+        expect(lane.damage).toBeUndefined();
+        expect(taken.toSorted((a, b) => a - b)).toEqual(writers.published.toSorted((a, b) => a - b));
       }),
       { seed: SEED, numRuns: RUNS },
     );

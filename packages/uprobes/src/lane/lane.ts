@@ -150,8 +150,9 @@ export class Lane {
   #takeSlot(number: number, index: number, take: (hit: SlotHit) => void): boolean {
     if (!this.#isPublished(number, index)) {
       const sequence = this.#number(this.#slotAt(index) + SLOT.sequence) ?? 0;
-      // More threads than the margin were between their look at the tail and their slot: a later hit is in this one's place.
-      const isOverwritten = sequence > number && (sequence - number - 1) % this.#slotCount === 0;
+      // More threads than the margin were between their look at the tail and their slot: a later hit is in this one's place. Its own
+      // sequence is there when it was published in this moment; it is taken at the following look.
+      const isOverwritten = sequence > number + 1 && (sequence - number - 1) % this.#slotCount === 0;
       if (isOverwritten) this.#unread += 1;
       return isOverwritten;
     }
