@@ -31,6 +31,12 @@ const happening = fc.oneof(
   { weight: 1, arbitrary: fc.constant({ kind: 'settle' as const }) },
 );
 
+/** Which thread goes on between two loads, and by how many steps. */
+const TURNS = fc.array(fc.tuple(fc.integer({ min: 1, max: THREADS }), fc.integer({ min: 0, max: 9 })), {
+  minLength: 1,
+  maxLength: 400,
+});
+
 describe('a Lane', () => {
   it(`gives every hit that was published once and whole, and counts all others (USERTRACE_SEED=${SEED})`, () => {
     fc.assert(
@@ -73,12 +79,8 @@ describe('a Lane', () => {
 
   it(`gives every hit once and whole though writers go on between its loads (USERTRACE_SEED=${SEED})`, () => {
     const load = Atomics.load.bind(Atomics) as typeof Atomics.load;
-    const turns = fc.array(fc.tuple(fc.integer({ min: 1, max: THREADS }), fc.integer({ min: 0, max: 9 })), {
-      minLength: 1,
-      maxLength: 400,
-    });
     fc.assert(
-      fc.property(turns, (schedule) => {
+      fc.property(TURNS, (schedule) => {
         const writers = new SimulatedWriters();
         const lane = new Lane(writers.memory, SIMULATED_SET, 0);
         const taken: number[] = [];
