@@ -32,7 +32,7 @@ const happening = fc.oneof(
 );
 
 /** As it is, whatever a test puts in its place. */
-const load = Atomics.load.bind(Atomics) as typeof Atomics.load;
+const { load } = Atomics;
 
 /** Which thread goes on between two loads, and by how many steps. */
 const TURNS = fc.array(fc.tuple(fc.integer({ min: 1, max: THREADS }), fc.integer({ min: 0, max: 9 })), {
