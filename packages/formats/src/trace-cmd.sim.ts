@@ -9,7 +9,7 @@ import type { MemoryFiles } from './memory-files.sim.ts';
 import { reportText } from './report/report-text.ts';
 import { TraceDatFile } from './trace-dat/trace-dat-file.ts';
 
-const TIMEOUT_MS = 20_000;
+const TIMEOUT_MS = 60_000;
 
 /** Whether there is a trace-cmd of the version that our layout follows, or a later one of its line. */
 export const hasTraceCmd: boolean = / version 3\./.test(

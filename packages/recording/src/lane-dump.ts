@@ -7,10 +7,11 @@ import { ErrnoError } from '@usertrace/base';
 import type { FinishResult, RecordingFile } from '@usertrace/formats';
 import { addEvents, emptyRules } from './attached-provider.ts';
 import { EventCatalog } from './event-catalog.ts';
+import { FileLane } from './file-lane.ts';
 import { LaneCopy } from './lane-copy.ts';
 import type { ProviderFile } from './provider-file.ts';
 import type { EventChoice } from './provider-session.ts';
-import { commText, createFile } from './recording.ts';
+import { commText, createFile } from './recording-files.ts';
 
 /** Batches that are read of a lane at most: the largest lane's, and as much again that a living writer adds. */
 const BATCHES_MAX = 8192;
@@ -84,11 +85,6 @@ function copyLane(
   choice: Pick<EventChoice, 'matches'> | undefined,
 ): LaneCopy | undefined {
   let copy: LaneCopy | undefined;
-  let lane: ReturnType<RecordingFile['addLane']> | undefined;
-  const append = (pages: Uint8Array): void => {
-    lane ??= output.addLane();
-    output.append(lane, pages);
-  };
   try {
     const reader = file.laneReader();
     if (reader === undefined) return undefined;
@@ -103,10 +99,7 @@ function copyLane(
       rules,
       from: 0n,
       createdAt: BigInt(Math.floor(file.opened.createdAt)),
-      sink: {
-        append,
-        rewriteLast: (page) => (lane === undefined ? append(page) : output.rewriteLast(lane, page)),
-      },
+      sink: new FileLane(output),
       refresh,
     });
     for (const [tid, comm] of file.threadNames()) output.setComm(tid, commText(comm));

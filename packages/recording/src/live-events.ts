@@ -23,7 +23,7 @@ import { EventCatalog } from './event-catalog.ts';
 import { LaneCopy, type PageSink } from './lane-copy.ts';
 import type { EventChoice, SessionRequest } from './provider-session.ts';
 import { type LaneFollower, ProviderSet, type WantsProcess } from './provider-set.ts';
-import { commText } from './recording.ts';
+import { commText } from './recording-files.ts';
 
 /** Batches of pages that one lane gets in a turn. */
 const BATCHES_PER_TURN = 4;

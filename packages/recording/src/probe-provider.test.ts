@@ -1,6 +1,14 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  existsSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { COMMON_FIELDS_FORMAT, PROVIDER_OFFSET } from '@usertrace/abi';
 import { eventMatcher } from '@usertrace/base';
@@ -10,7 +18,8 @@ import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { EventRates } from './event-rates.ts';
 import { dumpLanes } from './lane-dump.ts';
-import { type FormatEvent, type ProbedProcess, type ProbeProvider } from './probe-provider.ts';
+import type { FormatEvent } from './declared-events.ts';
+import type { ProbedProcess, ProbeProvider } from './probe-provider.ts';
 import { ProbeProviders } from './probe-providers.ts';
 import { eventsOf, findProcesses } from './provider-processes.ts';
 import { ProviderFile } from './provider-file.ts';
@@ -217,6 +226,17 @@ describe('ProbeProvider', () => {
 });
 
 describe('a file of a prober', () => {
+  it('is written on by its prober after somebody has written over its header', () => {
+    const provider = providers.create(OTHER);
+    const open = provider.add(event('open'));
+    const fd = openSync(provider.path, 'r+');
+    writeSync(fd, Buffer.from('nonsense'), 0, 8, 0);
+    closeSync(fd);
+    providers.turn();
+    expect(hit(provider, open, 7, 1)).toBe(true);
+    expect(() => ProviderFile.open(provider.path, UID)).toThrow(/does not begin as one/);
+  });
+
   it(`is read or refused, whatever stands in it (USERTRACE_SEED=${SEED})`, async () => {
     const provider = providers.create(OTHER);
     const open = provider.add(event('open'));

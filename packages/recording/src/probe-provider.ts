@@ -6,13 +6,8 @@
  * the file for a living one. There is a lane from the first record on; a process that is never hit takes 64 KiB.
  */
 import {
-  decodeEventTable,
-  encodeEventEntry,
-  EVENT_FORMAT_MAX,
-  EVENT_TABLE_SIZE,
   LANE_MODE,
   laneSize,
-  PROVIDER_EVENTS_MAX,
   PROVIDER_FIRST_EVENT_ID,
   PROVIDER_HEADER,
   PROVIDER_LOCK,
@@ -20,27 +15,20 @@ import {
   PROVIDER_OFFSET,
   PROVIDER_VERSION,
   SESSION,
-  SESSION_COUNT_MASK,
   SESSION_SLOT_SIZE,
   SESSION_STATE,
   SESSIONS_MAX,
   STANDING_SESSION,
-  THREAD_NAME,
-  THREAD_NAME_SIZE,
-  THREAD_NAMES_MAX,
-  WITHDRAWN_BYTE,
 } from '@usertrace/abi';
 import { ErrnoError } from '@usertrace/base';
 import { mapShared, providerFileName, type SharedMapping, tryLockByte, unmapShared } from '@usertrace/linux';
 import { type LaneOwner, LaneWriter } from '@usertrace/ring';
 import { closeSync, constants, openSync, unlinkSync } from 'node:fs';
 import { join } from 'node:path';
+import { DeclaredEvents, type FormatEvent } from './declared-events.ts';
 import { ProviderFile } from './provider-file.ts';
-import { changeSessions } from './session-slots.ts';
-
-const COMM_SIZE = 16;
-/** How long a tracer that is changing sessions is waited for before an event is added under its eyes, in milliseconds. */
-const CONTROL_PATIENCE_MS = 5;
+import { changeSessions } from './session-control.ts';
+import { ThreadNameTable, writeComm } from './thread-names.ts';
 
 /** The process in whose name a file is. */
 export interface ProbedProcess {
@@ -55,17 +43,6 @@ export interface ProbedProcess {
   readonly beganAtNs?: bigint;
 }
 
-/** An event that is declared by its format. */
-export interface FormatEvent {
-  readonly system: string;
-  /**
-   * Its format file.
-   *
-   * @param id the number that its records carry
-   */
-  readonly formatText: (id: number) => string;
-}
-
 export class ProbeProvider implements LaneOwner {
   readonly process: ProbedProcess;
   readonly path: string;
@@ -76,14 +53,11 @@ export class ProbeProvider implements LaneOwner {
   readonly #mapping: SharedMapping;
   readonly #numbers: Uint32Array;
   readonly #doubles: Float64Array;
-  readonly #bytes: Buffer;
   readonly #pageCount: number;
   readonly #createdAt: bigint;
-  readonly #indexByDeclaration = new Map<string, number>();
-  readonly #threadByNameRow = new Map<number, string>();
+  readonly #events: DeclaredEvents;
+  readonly #threadNames: ThreadNameTable;
   #lane: { readonly writer: LaneWriter; readonly mapping: SharedMapping } | undefined;
-  #eventCount = 0;
-  #tableLength = 0;
   #isOpen = true;
 
   private constructor(
@@ -101,9 +75,10 @@ export class ProbeProvider implements LaneOwner {
     this.#mapping = mapping;
     this.#numbers = new Uint32Array(mapping.memory);
     this.#doubles = new Float64Array(mapping.memory);
-    this.#bytes = Buffer.from(mapping.memory);
     this.#writeHeader();
     this.#file = ProviderFile.open(path, process.geteuid?.() ?? 0, 'change');
+    this.#events = new DeclaredEvents(this.#file, mapping.memory);
+    this.#threadNames = new ThreadNameTable(mapping.memory);
   }
 
   /**
@@ -122,13 +97,12 @@ export class ProbeProvider implements LaneOwner {
       if (!tryLockByte(fd, PROVIDER_LOCK.provider)) {
         throw new ErrnoError('EAGAIN', `Cannot lock ${path}: somebody else has`);
       }
-      // Through an open file of its own: a mapping keeps that open, and would keep the lock.
-      const apart = openSync(path, O_RDWR | O_NOFOLLOW);
+      const mapping = mapApart(path, 0, PROVIDER_OFFSET.events);
       try {
-        const mapping = mapShared(apart, 0, PROVIDER_OFFSET.events);
         return new ProbeProvider(path, fd, probed, pageCount, mapping);
-      } finally {
-        closeSync(apart);
+      } catch (error) {
+        unmapShared(mapping.address, mapping.memory.byteLength);
+        throw error;
       }
     } catch (error) {
       closeSync(fd);
@@ -137,68 +111,24 @@ export class ProbeProvider implements LaneOwner {
     }
   }
 
-  /**
-   * Adds an event, or puts one back that was withdrawn. Sessions whose patterns mean it have it then; while a tool holds the
-   * sessions' lock for long, they have it when that is done.
-   *
-   * @returns its number
-   * @throws {ErrnoError} ENOSPC when the file has as many events as there can be: another file has room; E2BIG or EINVAL for a format that no
-   *   reader would take
-   */
-  add({ system, formatText }: FormatEvent): number {
-    const declaration = `${system}\n${formatText(0)}`;
-    const known = this.#indexByDeclaration.get(declaration);
-    if (known !== undefined) {
-      this.#setWithdrawn(known, 0);
-      return known;
-    }
-    const index = this.#eventCount;
-    const text = `${system}\n${formatText(PROVIDER_FIRST_EVENT_ID + index)}`;
-    if (text.length > EVENT_FORMAT_MAX)
-      throw new ErrnoError('E2BIG', `Cannot add the event: its format has ${text.length} characters`);
-    const entry = encodeEventEntry('format', text);
-    // Nobody could read the file with it in its table.
-    if (!decodeEventTable(entry, 1).isWhole)
-      throw new ErrnoError(
-        'EINVAL',
-        `Cannot add the event: its records are too long, or its names are unreadable`,
-      );
-    if (index === PROVIDER_EVENTS_MAX || this.#tableLength + entry.length > EVENT_TABLE_SIZE)
-      throw new ErrnoError('ENOSPC', `Cannot add the event: ${this.path} has ${index} events`);
-    const append = (): void => this.#append(entry);
-    const deadline = performance.now() + CONTROL_PATIENCE_MS;
-    while (changeSessions(this.#file, undefined, append) === undefined) {
-      if (performance.now() < deadline) continue;
-      // Who holds the lock looks for new events before it is done (session-slots.ts).
-      append();
-      break;
-    }
-    this.#indexByDeclaration.set(declaration, index);
-    return index;
+  /** Adds an event, or puts one back that was withdrawn; as DeclaredEvents.add(). */
+  add(event: FormatEvent): number {
+    return this.#events.add(event);
   }
 
-  /** Takes an event away: it is listed no longer, and nobody can listen to it until the same one is added again. */
+  /** Takes an event away; as DeclaredEvents.withdraw(). */
   withdraw(index: number): void {
-    this.#setWithdrawn(index, 1);
+    this.#events.withdraw(index);
   }
 
   /** Whether a session wants an event. One load: it may be asked at any time. */
   isOn(index: number): boolean {
-    return ((this.#numbers[PROVIDER_OFFSET.words / 4 + index] as number) & SESSION_COUNT_MASK) !== 0;
+    return this.#events.isOn(index);
   }
 
   /** Stores the name of a thread whose events will be written, one character a byte. */
   setThreadName(tid: number, comm: string): void {
-    const row = tid % THREAD_NAMES_MAX;
-    const named = `${tid} ${comm}`;
-    if (this.#threadByNameRow.get(row) === named) return;
-    this.#threadByNameRow.set(row, named);
-    const start = PROVIDER_OFFSET.threadNames + row * THREAD_NAME_SIZE;
-    this.#numbers[(start + THREAD_NAME.tid) / 4] = 0;
-    writeComm(this.#bytes, start + THREAD_NAME.comm, comm);
-    this.#numbers[(start + THREAD_NAME.tid) / 4] = tid;
-    const changes = PROVIDER_HEADER.threadNameChanges / 4;
-    this.#numbers[changes] = ((this.#numbers[changes] as number) + 1) >>> 0;
+    this.#threadNames.set(tid, comm);
   }
 
   /**
@@ -227,7 +157,12 @@ export class ProbeProvider implements LaneOwner {
 
   /** Takes away the sessions of tracers that died. Some system calls; now and then is enough. */
   purgeSessions(): void {
-    changeSessions(this.#file, undefined, () => undefined);
+    try {
+      changeSessions(this.#file, undefined, () => undefined);
+    } catch (error) {
+      // Somebody has written over the file. Tools refuse it then; the process is probed as before.
+      if (!(error instanceof ErrnoError)) throw error;
+    }
   }
 
   /** Whether records were written that a session without a tracer wanted: they are there for `usertrace recover`. */
@@ -273,27 +208,10 @@ export class ProbeProvider implements LaneOwner {
 
   /** @throws {ErrnoError} when there is no memory */
   #makeLane(): { writer: LaneWriter; mapping: SharedMapping } {
-    const apart = openSync(this.path, constants.O_RDWR | constants.O_NOFOLLOW);
-    try {
-      const mapping = mapShared(apart, PROVIDER_OFFSET.lane, laneSize(this.#pageCount));
-      const writer = new LaneWriter(mapping.memory, 0, this.#pageCount, this);
-      this.#numbers[PROVIDER_HEADER.pageCount / 4] = this.#pageCount;
-      return { writer, mapping };
-    } finally {
-      closeSync(apart);
-    }
-  }
-
-  #append(entry: Uint8Array): void {
-    this.#file.write(entry, PROVIDER_OFFSET.events + this.#tableLength);
-    this.#tableLength += entry.length;
-    this.#numbers[PROVIDER_HEADER.eventTableLength / 4] = this.#tableLength;
-    this.#eventCount += 1;
-    this.#numbers[PROVIDER_HEADER.eventCount / 4] = this.#eventCount;
-  }
-
-  #setWithdrawn(index: number, value: 0 | 1): void {
-    this.#bytes[PROVIDER_OFFSET.words + index * 4 + WITHDRAWN_BYTE] = value;
+    const mapping = mapApart(this.path, PROVIDER_OFFSET.lane, laneSize(this.#pageCount));
+    const writer = new LaneWriter(mapping.memory, 0, this.#pageCount, this);
+    this.#numbers[PROVIDER_HEADER.pageCount / 4] = this.#pageCount;
+    return { writer, mapping };
   }
 
   #writeHeader(): void {
@@ -303,14 +221,19 @@ export class ProbeProvider implements LaneOwner {
     this.#numbers[PROVIDER_HEADER.ancestorPid / 4] = ancestorPid;
     this.#doubles[PROVIDER_HEADER.createdAt / 8] = Number(this.#createdAt);
     this.#doubles[PROVIDER_HEADER.startTicks / 8] = startTicks;
-    writeComm(this.#bytes, PROVIDER_HEADER.comm, comm);
+    const bytes = Buffer.from(this.#mapping.memory);
+    writeComm(bytes, PROVIDER_HEADER.comm, comm);
     // The magic last: a file without it is still being made.
-    this.#bytes.write(PROVIDER_MAGIC, PROVIDER_HEADER.magic, 'latin1');
+    bytes.write(PROVIDER_MAGIC, PROVIDER_HEADER.magic, 'latin1');
   }
 }
 
-/** Stores a name with its NUL. */
-function writeComm(bytes: Buffer, start: number, comm: string): void {
-  bytes.fill(0, start, start + COMM_SIZE);
-  bytes.write(comm, start, COMM_SIZE - 1, 'latin1');
+/** Maps a part of a file through an open file of its own: a mapping keeps that open, and with it its locks. */
+function mapApart(path: string, offset: number, size: number): SharedMapping {
+  const apart = openSync(path, constants.O_RDWR | constants.O_NOFOLLOW);
+  try {
+    return mapShared(apart, offset, size);
+  } finally {
+    closeSync(apart);
+  }
 }

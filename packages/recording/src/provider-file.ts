@@ -7,59 +7,26 @@
  * wrote the file, and the events that were read of its table.
  */
 import {
-  type ProviderEvent,
   decodeEventTable,
-  EVENT_TABLE_SIZE,
-  LANE_PAGES_MAX,
-  LANE_PAGES_MIN,
-  PROVIDER_EVENTS_MAX,
+  type ProviderEvent,
   PROVIDER_HEADER,
   PROVIDER_LOCK,
-  PROVIDER_MAGIC,
   PROVIDER_OFFSET,
-  PROVIDER_VERSION,
   SESSION_SLOT_SIZE,
   SESSIONS_MAX,
-  THREAD_NAME,
-  THREAD_NAME_SIZE,
-  THREAD_NAMES_MAX,
   WITHDRAWN_BYTE,
 } from '@usertrace/abi';
-import { ErrnoError, type ErrnoName, isErrnoName } from '@usertrace/base';
-import { isByteLocked, isProcessRunning, parseProviderFileName } from '@usertrace/linux';
-import { closeSync, constants, fstatSync, openSync, readSync, unlinkSync, writeSync } from 'node:fs';
-import { basename } from 'node:path';
+import { isByteLocked, isProcessRunning } from '@usertrace/linux';
 import { LaneReader } from '@usertrace/ring';
-
-/** Bytes of the header that say something, up to kernelPath. */
-const HEADER_SIZE: number = PROVIDER_HEADER.kernelPath;
-const COMM_SIZE = 16;
-/** Process and thread ids: Linux's own limit is 2^22. */
-const TASK_ID_MAX = 0x7fff_ffff;
-
-/** What a provider file's header says. */
-export interface ProviderHeader {
-  readonly pid: number;
-  /** 0 in a prober's file, whose lane has records of all threads. */
-  readonly tid: number;
-  readonly eventCount: number;
-  readonly eventTableLength: number;
-  /** 0 while there is no lane. */
-  readonly pageCount: number;
-  /** CLOCK_MONOTONIC nanoseconds. */
-  readonly createdAt: number;
-  /** The process's start, in clock ticks since boot. */
-  readonly startTicks: number;
-  /** The command name of the thread. */
-  readonly comm: string;
-  readonly sessionChanges: number;
-  /** Whether the thread ended in good order, so that nobody needs what it left. */
-  readonly hasEnded: boolean;
-  /** Changes whenever a thread's name was stored; 0 in a thread's own file. */
-  readonly threadNameChanges: number;
-  /** Of a prober's file: the nearest process with such a file that the process descends from; 0 when none is known. */
-  readonly ancestorPid: number;
-}
+import { closeSync, constants, fstatSync, openSync, readSync, unlinkSync, writeSync } from 'node:fs';
+import {
+  decodeHeader,
+  PROVIDER_HEADER_SIZE,
+  type ProviderHeader,
+  requireSameProvider,
+} from './provider-header.ts';
+import { fileError, refusal } from './provider-refusal.ts';
+import { decodeThreadNames, THREAD_NAMES_SIZE } from './thread-names.ts';
 
 /** For what a provider file is opened: `change` is for its sessions and words. */
 export type ProviderAccess = 'read' | 'change';
@@ -127,35 +94,11 @@ export class ProviderFile {
    * @throws {ErrnoError} like open()
    */
   header(): ProviderHeader {
-    const bytes = this.bytes(PROVIDER_OFFSET.header, HEADER_SIZE);
-    const magic = bytes.toString('latin1', PROVIDER_HEADER.magic, PROVIDER_MAGIC.length);
-    if (magic === '\0'.repeat(PROVIDER_MAGIC.length)) {
-      throw refusal('EAGAIN', this.path, 'it is still being made; try again');
-    }
-    if (magic !== PROVIDER_MAGIC) throw refusal('EPROTO', this.path, 'it does not begin as one');
-    const version = bytes.readUInt32LE(PROVIDER_HEADER.version);
-    if (version !== PROVIDER_VERSION) {
-      const advice = 'use the usertrace that came with the program';
-      throw refusal(
-        'EPROTO',
-        this.path,
-        `it has version ${version}, and this is for ${PROVIDER_VERSION}; ${advice}`,
-      );
-    }
-    return this.#checked({
-      pid: bytes.readInt32LE(PROVIDER_HEADER.pid),
-      tid: bytes.readInt32LE(PROVIDER_HEADER.tid),
-      eventCount: bytes.readUInt32LE(PROVIDER_HEADER.eventCount),
-      eventTableLength: bytes.readUInt32LE(PROVIDER_HEADER.eventTableLength),
-      pageCount: bytes.readUInt32LE(PROVIDER_HEADER.pageCount),
-      createdAt: bytes.readDoubleLE(PROVIDER_HEADER.createdAt),
-      startTicks: bytes.readDoubleLE(PROVIDER_HEADER.startTicks),
-      comm: textOf(bytes.subarray(PROVIDER_HEADER.comm, PROVIDER_HEADER.comm + COMM_SIZE)),
-      sessionChanges: bytes.readUInt32LE(PROVIDER_HEADER.sessionChanges),
-      hasEnded: bytes.readUInt32LE(PROVIDER_HEADER.ended) === 1,
-      threadNameChanges: bytes.readUInt32LE(PROVIDER_HEADER.threadNameChanges),
-      ancestorPid: bytes.readInt32LE(PROVIDER_HEADER.ancestorPid),
-    });
+    const header = decodeHeader(this.bytes(PROVIDER_OFFSET.header, PROVIDER_HEADER_SIZE), this.path);
+    // Only in the constructor there is nothing yet to compare with.
+    const before = this.opened as ProviderHeader | undefined;
+    if (before !== undefined) requireSameProvider(header, before, this.path);
+    return header;
   }
 
   /**
@@ -213,14 +156,7 @@ export class ProviderFile {
   threadNames(): (readonly [tid: number, comm: string])[] {
     const { pid, tid, comm } = this.opened;
     if (!this.isProbers) return [[tid, comm]];
-    const table = this.bytes(PROVIDER_OFFSET.threadNames, THREAD_NAMES_MAX * THREAD_NAME_SIZE);
-    const names: (readonly [number, string])[] = [[pid, comm]];
-    for (let start = 0; start < table.length; start += THREAD_NAME_SIZE) {
-      const thread = table.readInt32LE(start + THREAD_NAME.tid);
-      const name = table.subarray(start + THREAD_NAME.comm, start + THREAD_NAME.comm + COMM_SIZE);
-      if (thread > 0) names.push([thread, textOf(name)]);
-    }
-    return names;
+    return [[pid, comm], ...decodeThreadNames(this.bytes(PROVIDER_OFFSET.threadNames, THREAD_NAMES_SIZE))];
   }
 
   /**
@@ -285,49 +221,10 @@ export class ProviderFile {
     if (count < length) throw refusal('EPROTO', this.path, `it ends at byte ${offset + count}`);
     return bytes;
   }
-
-  #checked(header: ProviderHeader): ProviderHeader {
-    const { pid, tid, eventCount, eventTableLength, pageCount, createdAt, startTicks } = header;
-    const isProbers = tid === 0 && parseProviderFileName(basename(this.path))?.tid === 0;
-    if (!isTask(pid) || !(isTask(tid) || isProbers))
-      throw refusal('EPROTO', this.path, `it is of process ${pid}, thread ${tid}`);
-    if (eventCount > PROVIDER_EVENTS_MAX || eventTableLength > EVENT_TABLE_SIZE) {
-      throw refusal('EPROTO', this.path, `it says ${eventCount} events in ${eventTableLength} bytes`);
-    }
-    if (pageCount !== 0 && (pageCount < LANE_PAGES_MIN || pageCount > LANE_PAGES_MAX)) {
-      throw refusal('EPROTO', this.path, `it says ${pageCount} pages`);
-    }
-    if (!(createdAt >= 0) || !(startTicks >= 0))
-      throw refusal('EPROTO', this.path, 'it says no time of its making');
-    // Only in the constructor there is nothing yet to compare with.
-    const before = this.opened as ProviderHeader | undefined;
-    if (
-      before !== undefined &&
-      (before.pid !== pid || before.tid !== tid || before.createdAt !== createdAt)
-    ) {
-      throw refusal('EPROTO', this.path, 'it has become that of another thread');
-    }
-    if (before !== undefined && before.pageCount !== 0 && before.pageCount !== pageCount) {
-      throw refusal('EPROTO', this.path, `its pages went from ${before.pageCount} to ${pageCount}`);
-    }
-    return header;
-  }
 }
 
 function isWithdrawn(word: number): boolean {
   return ((word >>> (8 * WITHDRAWN_BYTE)) & 0xff) !== 0;
-}
-
-function isTask(id: number): boolean {
-  return id > 0 && id <= TASK_ID_MAX;
-}
-
-/** Text up to its NUL; characters that would act on a terminal are shown as `?`. */
-export function textOf(bytes: Uint8Array): string {
-  const end = bytes.indexOf(0);
-  const text = Buffer.from(bytes.subarray(0, end < 0 ? bytes.length : end)).toString('utf8');
-  // oxlint-disable-next-line no-control-regex -- control characters are what is looked for
-  return text.replace(/[\u0000-\u001f\u007f-\u009f]/g, '?');
 }
 
 function opened(path: string, flags: number): number {
@@ -339,14 +236,4 @@ function opened(path: string, flags: number): number {
     }
     throw fileError(error, 'open', path);
   }
-}
-
-function refusal(code: ErrnoName, path: string, why: string): ErrnoError {
-  return new ErrnoError(code, `Cannot read provider file ${path}: ${why}`);
-}
-
-function fileError(error: unknown, doing: string, path: string): ErrnoError {
-  const code = (error as NodeJS.ErrnoException).code ?? '';
-  const known = isErrnoName(code) ? code : 'EIO';
-  return new ErrnoError(known, `Cannot ${doing} provider file ${path}: ${(error as Error).message}`);
 }

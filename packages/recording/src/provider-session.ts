@@ -9,14 +9,8 @@ import { type ProviderEvent, SESSION, STANDING_SESSION } from '@usertrace/abi';
 import { ErrnoError } from '@usertrace/base';
 import { tryLockByte, unlockByte } from '@usertrace/linux';
 import { ProviderFile } from './provider-file.ts';
-import {
-  changeSessions,
-  type SessionControl,
-  sessionLock,
-  setWanted,
-  slotOffset,
-  WANTED_SIZE,
-} from './session-slots.ts';
+import { changeSessions, type SessionControl } from './session-control.ts';
+import { sessionLock, setWanted, slotOffset, WANTED_SIZE } from './session-slots.ts';
 
 /** Which events are meant. */
 export interface EventChoice {

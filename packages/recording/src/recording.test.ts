@@ -1,12 +1,14 @@
+import { PROVIDER_HEADER, PROVIDER_OFFSET } from '@usertrace/abi';
 import { eventMatcher } from '@usertrace/base';
 import { finishRecording, nodeFiles, reportText, TraceDatFile } from '@usertrace/formats';
-import { copyFileSync, readdirSync } from 'node:fs';
+import { closeSync, copyFileSync, openSync, readdirSync, truncateSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { dumpLanes } from './lane-dump.ts';
 import { ProviderFile } from './provider-file.ts';
 import { ProviderSession } from './provider-session.ts';
-import { type Recording, recordingFiles, type RecordingOptions } from './recording.ts';
+import type { Recording, RecordingOptions } from './recording.ts';
+import { recordingFiles } from './recording-files.ts';
 import { makeFolder, removeFolder, SimulatedProvider } from './provider.sim.ts';
 import { recordedEvents, startRecording } from './recording.sim.ts';
 
@@ -224,6 +226,38 @@ describe('Recording', () => {
     expect(events.length).toBeLessThan(5000);
   });
 
+  it('goes on without a provider whose file has lost its lane', async () => {
+    const [broken, whole] = [provide(101), provide(102)];
+    for (const provider of [broken, whole]) provider.declare('tick u32 number');
+    const recording = record();
+    broken.emit(0, 1);
+    whole.emit(0, 2);
+    recording.turn();
+    truncateSync(broken.path, PROVIDER_OFFSET.lane + 8);
+    whole.emit(0, 3);
+    recording.turn();
+    expect(warnings).toEqual([expect.stringMatching(/its first page is cut off/)]);
+    expect(await recording.finish()).toMatchObject({ state: 'finished' });
+    expect(numbers(reported())).toEqual([1, 2, 3]);
+  });
+
+  it.each([Number.NaN, Number.POSITIVE_INFINITY, 2 ** 60, -1])(
+    'goes on without a provider that says it was made at %d',
+    async (createdAt) => {
+      const [broken, whole] = [provide(101), provide(102)];
+      for (const provider of [broken, whole]) provider.declare('tick u32 number');
+      overwrite(broken.path, PROVIDER_HEADER.createdAt, new Float64Array([createdAt]));
+      const recording = record();
+      for (const provider of [broken, whole]) provider.setWord(0, 1);
+      broken.emit(0, 1);
+      whole.emit(0, 2);
+      recording.turn();
+      expect(warnings).toEqual([expect.stringMatching(/it says no time of its making/)]);
+      await recording.finish();
+      expect(numbers(reported())).toEqual([2]);
+    },
+  );
+
   it('leaves a file that can be read when it is killed', () => {
     const provider = provide(101);
     provider.declare('tick u32 number');
@@ -292,9 +326,16 @@ describe('dumpLanes()', () => {
   });
 });
 
+/** Writes into a file what its owner never would. */
+function overwrite(path: string, position: number, bytes: NodeJS.TypedArray): void {
+  const fd = openSync(path, 'r+');
+  writeSync(fd, bytes, 0, bytes.byteLength, position);
+  closeSync(fd);
+}
+
 /** Waits until something is so. */
 async function until(isSo: () => boolean): Promise<void> {
-  const deadline = performance.now() + 10_000;
+  const deadline = performance.now() + 60_000;
   while (!isSo()) {
     if (performance.now() > deadline) throw new Error('Cannot wait any longer');
     await new Promise((resolve) => setTimeout(resolve, 5));

@@ -4,39 +4,23 @@
  * The file is complete up to each turn, so that whoever kills the recorder loses what came since. The turns come more
  * often the fuller the lanes are: each 50 ms while little happens, one after another while a lane runs full.
  */
-import {
-  type EventFormatText,
-  type FileTree,
-  type FinishResult,
-  nodeFiles,
-  RecordingFile,
-} from '@usertrace/formats';
-import { libc, type RuntimeSurroundings, tryLockByte } from '@usertrace/linux';
-import { randomBytes } from 'node:crypto';
-import { arch, hostname, release } from 'node:os';
+import type { EventFormatText, FinishResult, RecordingFile } from '@usertrace/formats';
+import type { RuntimeSurroundings } from '@usertrace/linux';
 import type { AttachedProvider } from './attached-provider.ts';
 import { EventCatalog } from './event-catalog.ts';
-import { LaneCopy, type PageSink } from './lane-copy.ts';
+import { FileLane } from './file-lane.ts';
+import type { PageSink } from './lane-copy.ts';
 import type { SessionRequest } from './provider-session.ts';
 import { type LaneFollower, ProviderSet, type WantsProcess } from './provider-set.ts';
+import { addCounts, NOTHING_COUNTED, RecordedLane } from './recorded-lane.ts';
+import { commText, createFile } from './recording-files.ts';
 
-/** Batches of pages that one lane gets in a turn: 4 MiB, a whole lane of the default size. */
-const BATCHES_PER_TURN = 16;
 /** Pauses between turns, in milliseconds. */
 const PAUSE_MS = { shortest: 1, longest: 50, first: 5 } as const;
 /** A lane so full makes the pause shorter, and one so empty makes it longer. */
 const FILL = { high: 1 / 8, low: 1 / 64 } as const;
 /** How often the file is brought up to date at most, in milliseconds: it costs some small writes. */
 const CHECKPOINT_INTERVAL_MS = 20;
-
-/** FALLOC_FL_KEEP_SIZE and FALLOC_FL_PUNCH_HOLE (fallocate(2)). */
-const PUNCH_HOLE = 3;
-/** SYNC_FILE_RANGE_WRITE (sync_file_range(2)). */
-const BEGIN_WRITING = 2;
-/** POSIX_FADV_DONTNEED (posix_fadvise(2)). */
-const DROP_CACHED = 4;
-/** The byte of a recording whose lock its writer holds: behind all that a file may hold. */
-const WRITER_LOCK = 2 ** 62;
 
 /** What is recorded, and where to. */
 export interface RecordingOptions extends SessionRequest {
@@ -85,9 +69,9 @@ export class Recording {
   readonly #hasWindow: boolean;
   readonly #providers: ProviderSet;
   /** Those of threads that live. */
-  readonly #copies = new Set<LaneCopy>();
+  readonly #lanes = new Set<RecordedLane>();
   /** What those of ended threads counted. */
-  readonly #ended = { events: 0, lost: 0, damagedPages: 0 };
+  readonly #ended = { ...NOTHING_COUNTED };
   #pauseMs: number = PAUSE_MS.first;
   #checkpointAtMs = 0;
   #eventNames = 0;
@@ -121,7 +105,7 @@ export class Recording {
 
   get totals(): RecordingTotals {
     const counts = { ...this.#ended };
-    for (const copy of this.#copies) addCounts(counts, copy);
+    for (const lane of this.#lanes) addCounts(counts, lane.counts);
     const { providers } = this.#providers;
     return {
       ...counts,
@@ -140,15 +124,13 @@ export class Recording {
    */
   addLane(formats: readonly EventFormatText[]): EventLane {
     for (const format of formats) this.#file.addFormat(format);
-    const lane = this.#file.addLane();
+    const lane = new FileLane(this.#file);
+    lane.begin();
     return {
-      append: (pages) => this.#file.append(lane, pages),
-      rewriteLast: (page) => this.#file.rewriteLast(lane, page),
+      append: (pages) => lane.append(pages),
+      rewriteLast: (page) => lane.rewriteLast(page),
       setComm: (tid, comm) => this.#file.setComm(tid, commText(comm)),
-      end: (events, lost) => {
-        this.#file.setStatistics(lane, `entries: ${events}\noverrun: ${lost}\n`);
-        this.#file.closeLane(lane);
-      },
+      end: (events, lost) => lane.end(events, lost),
     };
   }
 
@@ -210,120 +192,15 @@ export class Recording {
   }
 
   #follow(provider: AttachedProvider): LaneFollower {
-    const { file } = provider;
-    const { createdAt } = file.opened;
-    const { rules } = provider;
-    let copy: LaneCopy | undefined;
-    let lane: ReturnType<RecordingFile['addLane']> | undefined;
-    let namesSeen: number | undefined;
-    let namesCounted: number | undefined;
-    const countWriters = (threadNameChanges: number): void => {
-      // A lane of the file begins with the first wanted record.
-      if (lane === undefined || threadNameChanges === namesCounted) return;
-      namesCounted = threadNameChanges;
-      const tids = file.isProbers ? [...file.threadNames()].map(([tid]) => tid) : [file.opened.tid];
-      for (const tid of tids) this.#writerTids.add(tid);
-    };
-    const begin = (): LaneCopy | undefined => {
-      const { reader } = provider;
-      if (reader === undefined) return undefined;
-      const sink = {
-        append: (pages: Uint8Array) => {
-          // Only threads that write something are a CPU of the file.
-          lane ??= this.#file.addLane();
-          this.#file.append(lane, pages);
-        },
-        rewriteLast: (page: Uint8Array) => {
-          lane ??= this.#file.addLane();
-          this.#file.rewriteLast(lane, page);
-        },
-      };
-      const begun = new LaneCopy({
-        reader,
-        rules,
-        from: provider.from,
-        createdAt: BigInt(Math.floor(createdAt)),
-        sink,
-        refresh: () => provider.refresh(),
-      });
-      this.#copies.add(begun);
-      return begun;
-    };
+    const lane = new RecordedLane(provider, this.#file, this.#writerTids);
+    this.#lanes.add(lane);
     return {
-      turn: () => {
-        copy ??= begin();
-        const { reader } = provider;
-        if (copy === undefined || reader === undefined) return 0;
-        const { pages, isBehind } = copy.turn(BATCHES_PER_TURN, () =>
-          provider.setUnreadPage(reader.position),
-        );
-        const { threadNameChanges } = file.header();
-        if (threadNameChanges !== namesSeen) {
-          namesSeen = threadNameChanges;
-          for (const [tid, comm] of file.threadNames()) this.#file.setComm(tid, commText(comm));
-        }
-        countWriters(threadNameChanges);
-        return isBehind ? 1 : pages / provider.pageCount;
-      },
+      turn: () => lane.turn(),
       end: () => {
-        if (copy === undefined) return;
-        copy.finish();
-        this.#copies.delete(copy);
-        addCounts(this.#ended, copy);
-        if (lane === undefined) return;
-        this.#file.setStatistics(lane, `entries: ${copy.events}\noverrun: ${copy.lost}\n`);
-        this.#file.closeLane(lane);
+        lane.end();
+        this.#lanes.delete(lane);
+        addCounts(this.#ended, lane.counts);
       },
     };
   }
-}
-
-type Counts = Pick<RecordingTotals, 'events' | 'lost' | 'damagedPages'>;
-
-function addCounts(
-  to: { -readonly [Name in keyof Counts]: number },
-  { events, lost, damagedPages }: Counts,
-): void {
-  to.events += events;
-  to.lost += lost;
-  to.damagedPages += damagedPages;
-}
-
-/**
- * The files of this machine: they have one writer at a time, give back the space that a window has passed, and reach
- * the disk while they are written. Where a file system cannot do the last two it keeps more; that is all there is to say.
- */
-export function recordingFiles(): FileTree {
-  return nodeFiles({
-    punchHole: (fd, position, length) => void libc().fallocate(fd, PUNCH_HOLE, position, length),
-    beginWriting: (fd, position, length) => void libc().sync_file_range(fd, position, length, BEGIN_WRITING),
-    dropCached: (fd, position, length) => void libc().posix_fadvise(fd, position, length, DROP_CACHED),
-    claim: (fd) => {
-      try {
-        return tryLockByte(fd, WRITER_LOCK);
-      } catch {
-        // A file system without locks.
-        return true;
-      }
-    },
-  });
-}
-
-/** A thread's name as trace.dat has it: one byte a character. */
-export function commText(comm: string): string {
-  return Buffer.from(comm).toString('latin1');
-}
-
-/** Starts a recording's file. */
-export function createFile(path: string, version: string, windowSize?: number): RecordingFile {
-  return RecordingFile.create(
-    path,
-    {
-      uname: `Linux ${hostname()} ${release()} ${arch() === 'x64' ? 'x86_64' : arch()}`,
-      version: `usertrace ${version}`,
-      traceId: randomBytes(8).readBigUInt64LE(),
-      ...(windowSize === undefined ? {} : { windowSize }),
-    },
-    recordingFiles(),
-  );
 }

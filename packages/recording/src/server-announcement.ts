@@ -3,19 +3,14 @@
  * provider files, and asks for attention through their enable words. A program's following event then looks at the folder and
  * registers there (abi/provider/layout.ts).
  */
-import {
-  ATTENTION_BYTE,
-  KERNEL_PATH_MAX,
-  PROVIDER_HEADER,
-  PROVIDER_LOCK,
-  PROVIDER_OFFSET,
-} from '@usertrace/abi';
-import { type RuntimeSurroundings, tryLockByte, unlockByte } from '@usertrace/linux';
+import { ATTENTION_BYTE, KERNEL_PATH_MAX, PROVIDER_HEADER, PROVIDER_OFFSET } from '@usertrace/abi';
+import type { RuntimeSurroundings } from '@usertrace/linux';
 import { ProviderFile } from './provider-file.ts';
 import { listProviders, OWN_SURROUNDINGS } from './provider-search.ts';
+import { releaseControl, takeControl } from './session-control.ts';
 
 /** How long a tracer that is changing sessions is waited for; it takes microseconds, unless it was stopped. */
-const LOCK_DEADLINE_MS = 20;
+const CONTROL_PATIENCE_MS = 20;
 
 /**
  * Announces a server to the programs whose provider files this user may change: its own, for root everybody's.
@@ -44,17 +39,14 @@ export function announceServer(folder: string, surroundings: RuntimeSurroundings
 }
 
 function announceTo(file: ProviderFile, path: Buffer): boolean {
-  const deadline = performance.now() + LOCK_DEADLINE_MS;
-  while (!tryLockByte(file.fd, PROVIDER_LOCK.control)) {
-    if (performance.now() > deadline) return false;
-  }
+  if (!takeControl(file, CONTROL_PATIENCE_MS)) return false;
   try {
     file.write(path, PROVIDER_HEADER.kernelPath);
     file.write(numberBytes(path.length), PROVIDER_HEADER.kernelPathLength);
     const count = file.bytes(PROVIDER_HEADER.kernelAnnouncements, 4).readUInt32LE();
     file.write(numberBytes((count + 1) >>> 0), PROVIDER_HEADER.kernelAnnouncements);
   } finally {
-    unlockByte(file.fd, PROVIDER_LOCK.control);
+    releaseControl(file);
   }
   const { eventCount } = file.header();
   for (let index = 0; index < eventCount; index++) {

@@ -10,19 +10,14 @@
  * the tree open gets ENOTCONN or ECONNABORTED from then on, and never waits.
  */
 
-import { availableParallelism } from 'node:os';
-import { Cpu, ErrnoError, Nanoseconds, type Pid, type Tid, Uid } from '@usertrace/base';
+import { ErrnoError, Nanoseconds, type Pid, type Tid, Uid } from '@usertrace/base';
 import {
-  type AddressSpaceHandle,
   adoptProcessConnector,
-  clockTime,
   descriptorLimit,
   type EventSource,
   type FuseMount,
   isInUserNamespace,
-  libc,
   MAX_TIMERS,
-  MONOTONIC_EPOCH_NS,
   monotonicNow,
   mountFuse,
   openProcessConnector,
@@ -35,10 +30,11 @@ import {
   verifyCaller,
   writeCallOf,
 } from '@usertrace/linux';
-import { type MemoryPort, type Requester, UserEvents } from '@usertrace/user-events';
-import type { ClockSource } from './instance-clock.ts';
+import { type Requester, UserEvents } from '@usertrace/user-events';
 import { descriptorShares } from './descriptor-shares.ts';
 import { FuseConnection } from './fuse/connection.ts';
+import { CPU_COUNT, currentCpu, SYSTEM_CLOCKS } from './machine.ts';
+import { memoryPort } from './memory-port.ts';
 import type { Caller, DirectoryNode } from './node.ts';
 import type { ProbesPort } from './probe-event.ts';
 import { TraceTree } from './tree/trace-tree.ts';
@@ -121,7 +117,7 @@ class Server implements RunningServer {
     const owner = Uid(process.getuid?.() ?? 0);
     const { addressSpaces, ioctls } = descriptorShares(descriptorLimit());
     this.#domain = new UserEvents(
-      { memory: this.#memoryOfTasks(), deferred: this.#reactor },
+      { memory: memoryPort(this.#memory, () => this.#tracker.catchUp()), deferred: this.#reactor },
       {
         ...(maxEvents === undefined ? {} : { events: maxEvents, eventsPerUser: maxEvents }),
         addressSpaces,
@@ -137,7 +133,7 @@ class Server implements RunningServer {
     this.#tree = new TraceTree({
       domain: this.#domain,
       ports: {
-        clocks: { now: (source) => now(source), epochNs: (source) => EPOCH_NS[source] },
+        clocks: SYSTEM_CLOCKS,
         deferred: this.#reactor,
         cpuCount: CPU_COUNT,
         currentCpu,
@@ -160,11 +156,16 @@ class Server implements RunningServer {
     });
     this.root = this.#tree.root;
     const mode = options.mode ?? DEFAULT_ROOT_MODE;
-    this.#fuse = mountFuse(options.mount, {
-      rootMode: mode,
-      allowOther: isOthersBusiness(mode),
-      mayCover: options.mayCover ?? false,
-    });
+    try {
+      this.#fuse = mountFuse(options.mount, {
+        rootMode: mode,
+        allowOther: isOthersBusiness(mode),
+        mayCover: options.mayCover ?? false,
+      });
+    } catch (error) {
+      this.#closeUnmounted();
+      throw error;
+    }
     this.#connection = new FuseConnection(
       this.#fuse.fd,
       this.root,
@@ -230,28 +231,15 @@ class Server implements RunningServer {
     if (!this.#isUnmounted) this.#fuse.unmount();
     this.#isUnmounted = true;
     this.#fuse.close();
+    this.#closeUnmounted();
+  }
+
+  /** What there is without a mount. */
+  #closeUnmounted(): void {
     this.#connector?.close();
     this.#tasks.close();
     this.#memory.dispose();
     this.#reactor.close();
-  }
-
-  /**
-   * The memory as the domain sees it. Before it hears that an address space is gone, and drops it, it hears of the
-   * children that were made there.
-   */
-  #memoryOfTasks(): MemoryPort {
-    const memory = this.#memory;
-    return {
-      open: (tid, uid) => memory.open(tid, uid),
-      close: (handle) => memory.close(handle as AddressSpaceHandle),
-      isAlive: (handle) => memory.isAlive(handle as AddressSpaceHandle),
-      storeBit: (handle, address, bit, set, completed) =>
-        memory.storeBit(handle as AddressSpaceHandle, address, bit, set, (outcome) => {
-          if (outcome === 'gone') this.#tracker.catchUp();
-          completed(outcome);
-        }),
-    };
   }
 
   #processOf(tid: Tid): Pid | undefined {
@@ -268,28 +256,6 @@ class Server implements RunningServer {
 /** The domain's view of a caller; capabilities are read only where they matter. */
 function requester({ tid, uid }: Caller): Requester {
   return { tid, uid, perfmonCapable: () => perfmonCapable(tid) };
-}
-
-const CPU_COUNT = Math.max(1, availableParallelism());
-
-/**
- * The CPU this thread runs on. The kernel wakes a server of a request near its sender, and asking for the sender's own
- * CPU would cost more than recording the event.
- */
-function currentCpu(): Cpu {
-  return Cpu(Math.min(libc().sched_getcpu(), CPU_COUNT - 1));
-}
-
-/** What each clock showed when this program started counting. */
-const EPOCH_NS: Record<ClockSource, bigint> = {
-  monotonic: MONOTONIC_EPOCH_NS,
-  'monotonic-raw': clockTime('monotonic-raw'),
-  boottime: clockTime('boottime'),
-  tai: clockTime('tai'),
-};
-
-function now(source: ClockSource): Nanoseconds {
-  return source === 'monotonic' ? monotonicNow() : Nanoseconds(Number(clockTime(source) - EPOCH_NS[source]));
 }
 
 /**

@@ -154,7 +154,7 @@ export class RunningProgram {
 
 /** Waits for a condition, with a deadline. */
 export async function until(holds: () => boolean, what: () => string): Promise<void> {
-  const deadline = performance.now() + 20_000;
+  const deadline = performance.now() + 60_000;
   while (!holds()) {
     if (performance.now() > deadline) throw new Error(`Waited too long for ${what()}`);
     await new Promise((resolve) => setTimeout(resolve, 2));

@@ -1,6 +1,6 @@
 /**
- * The world of the oracle's scenarios: actors with 16 words and 16 file slots each, driven by the ops of
- * uevdrive.c, on top of the domain alone. Everything deferred and every store ends after each op.
+ * The world of the oracle's scenarios: actors (oracle-actors.sim.ts) that are driven by the ops of uevdrive.c, on top
+ * of the domain alone. Everything deferred and every store ends after each op.
  */
 
 import {
@@ -12,29 +12,13 @@ import {
   USER_REG_SIZE,
   USER_UNREG_SIZE,
 } from '@usertrace/abi';
-import { Address, type ErrnoName, Tid, Uid } from '@usertrace/base';
-import { type EventTracer, type Requester, type UserEvent, type UserEventFile, UserEvents } from './index.ts';
-import { SimulatedMemory, SimulatedMemoryPort } from './memory.sim.ts';
+import type { Address, ErrnoName } from '@usertrace/base';
+import { type EventTracer, type UserEvent, UserEvents } from './index.ts';
+import { SimulatedMemoryPort } from './memory.sim.ts';
+import { type Actor, OracleActors, requesterOf, ROOT, wordAddress } from './oracle-actors.sim.ts';
 
 type Answer = Record<string, unknown>;
 
-/** An open file description, which fork shares. */
-interface Description {
-  readonly file: UserEventFile;
-  users: number;
-}
-
-interface Actor {
-  readonly tid: Tid;
-  memory: SimulatedMemory;
-  readonly slots: Map<number, Description>;
-}
-
-const WORD_COUNT = 16;
-const WORDS_START = 0x7f00_0000_0000n;
-const ROOT = Uid(0);
-
-const wordAddress = (word: number): Address => Address(WORDS_START + BigInt(word) * 4096n + 4080n);
 const fromHex = (hex: string): Uint8Array => Uint8Array.from(Buffer.from(hex, 'hex'));
 const failed = (errno: ErrnoName): Answer => ({ ret: -1, errno });
 
@@ -52,8 +36,7 @@ export class OracleWorld {
       },
     },
   });
-  readonly #actors = new Map<string, Actor>();
-  #tids = 100;
+  readonly #actors = new OracleActors(this.#events, this.#port);
   #trace = '';
   readonly #tracer: EventTracer = {
     accepts: () => true,
@@ -68,16 +51,11 @@ export class OracleWorld {
     },
   };
 
-  constructor() {
-    this.#actors.set('a', this.#newActor(this.#freshMemory(), new Map()));
-  }
-
   /** @returns the op's answer, undefined for `settle` */
   run(line: string): Answer | undefined {
     const [who = '', op = '', ...rest] = line.split(' ');
     if (who === '-') return undefined;
-    const actor = this.#actors.get(who);
-    if (actor === undefined) throw new Error(`no actor ${who}`);
+    const actor = this.#actors.named(who);
     let answer: Answer | undefined;
     this.#perform(actor, op, rest.join(' '), (given) => {
       answer = given;
@@ -98,7 +76,7 @@ export class OracleWorld {
         return reply({ ret: 0 });
       }
       case 'close':
-        return reply(this.#close(actor, first) ? { ret: 0 } : failed('EBADF'));
+        return reply(this.#actors.close(actor, first) ? { ret: 0 } : failed('EBADF'));
       case 'reg': {
         const [, word = 0, bit = 0, size = 0, flags = 0, offset = 0] = numbers;
         const address = wordAddress(word) + BigInt(offset);
@@ -136,7 +114,7 @@ export class OracleWorld {
       case 'del': {
         const file = actor.slots.get(first)?.file;
         if (file === undefined) return reply(failed('EBADF'));
-        const answer = file.delete(this.#requester(actor), commandFromBytes(cString(textFrom(rest, 1))));
+        const answer = file.delete(requesterOf(actor), commandFromBytes(cString(textFrom(rest, 1))));
         return reply(answer === 'ok' ? { ret: 0 } : failed(answer));
       }
       case 'write':
@@ -161,18 +139,13 @@ export class OracleWorld {
         return reply(actor.memory.discard(wordAddress(first)) ? { ret: 0 } : failed('ENOMEM'));
       case 'fork':
       case 'clonevm':
-        this.#makeChild(actor, rest, op === 'clonevm');
+        this.#actors.fork(actor, rest, op === 'clonevm');
         return reply({ ret: 0 });
       case 'exec':
-        this.#leaveMemory(actor);
-        this.#events.taskExeced(actor.tid);
-        actor.memory = this.#freshMemory();
-        this.#enterMemory(actor);
+        this.#actors.exec(actor);
         return reply({ ret: 0 });
       case 'exit':
-        for (const slot of actor.slots.keys()) this.#close(actor, slot);
-        this.#leaveMemory(actor);
-        this.#events.taskExited(actor.tid);
+        this.#actors.exit(actor);
         return reply({ ret: 0 });
       case 'enable':
         return reply(this.#enable(words[0] ?? '', words[1] ?? '', words[2] ?? ''));
@@ -205,7 +178,7 @@ export class OracleWorld {
     const request = decodeUserReg(bytes);
     if (typeof request === 'string') return reply(failed(request));
     const command = commandFromBytes(cString(reg.name));
-    file.register(this.#requester(actor), request, command, (answer) =>
+    file.register(requesterOf(actor), request, command, (answer) =>
       reply(typeof answer === 'string' ? failed(answer) : { ret: 0, write_index: answer.writeIndex }),
     );
   }
@@ -226,7 +199,7 @@ export class OracleWorld {
     view.setBigUint64(8, address, true);
     const request = decodeUserUnreg(bytes);
     if (typeof request === 'string') return reply(failed(request));
-    file.unregister(this.#requester(actor), request, (answer) =>
+    file.unregister(requesterOf(actor), request, (answer) =>
       reply(answer === 'ok' ? { ret: 0 } : failed(answer)),
     );
   }
@@ -247,7 +220,7 @@ export class OracleWorld {
   }
 
   #put(actor: Actor, text: string): Answer {
-    const answer = this.#events.runDynamicCommand(this.#requester(actor), text.replace(/#.*/, ''));
+    const answer = this.#events.runDynamicCommand(requesterOf(actor), text.replace(/#.*/, ''));
     return answer === 'ok' ? { ret: text.length } : failed(answer);
   }
 
@@ -278,48 +251,6 @@ export class OracleWorld {
   #named(system: string, name: string): UserEvent | undefined {
     if (name === '' || name.includes('/')) return undefined;
     return [...this.#events.events].find((event) => event.system === system && event.name === name);
-  }
-
-  #requester(actor: Actor): Requester {
-    return { tid: actor.tid, uid: ROOT, perfmonCapable: () => true };
-  }
-
-  #freshMemory(): SimulatedMemory {
-    const memory = new SimulatedMemory();
-    memory.map(Address(WORDS_START), WORD_COUNT);
-    return memory;
-  }
-
-  #newActor(memory: SimulatedMemory, slots: Map<number, Description>): Actor {
-    const actor = { tid: Tid(this.#tids++), memory, slots };
-    this.#enterMemory(actor);
-    return actor;
-  }
-
-  #makeChild(parent: Actor, name: string, sharesMemory: boolean): void {
-    for (const description of parent.slots.values()) description.users++;
-    const memory = sharesMemory ? parent.memory : parent.memory.copy();
-    const child = this.#newActor(memory, new Map(parent.slots));
-    this.#actors.set(name, child);
-    this.#events.taskForked(parent.tid, child.tid, sharesMemory);
-  }
-
-  #enterMemory(actor: Actor): void {
-    actor.memory.users++;
-    this.#port.byTask.set(actor.tid, actor.memory);
-  }
-
-  #leaveMemory(actor: Actor): void {
-    actor.memory.users--;
-    this.#port.byTask.delete(actor.tid);
-  }
-
-  #close(actor: Actor, slot: number): boolean {
-    const description = actor.slots.get(slot);
-    if (description === undefined) return false;
-    actor.slots.delete(slot);
-    if (--description.users === 0) description.file.release();
-    return true;
   }
 
   #settle(): void {

@@ -1,7 +1,8 @@
 /**
  * Where lanes' pages lie in a recording file: each lane appends to a region of its own, far from the others' in a
  * sparse file. A lane whose region is full takes the space behind it while nobody else has that, and otherwise goes
- * on in another region, which readers see as another CPU. A region's number is that CPU's.
+ * on in another region, which readers see as another CPU. A region's number is that CPU's. What an ended lane has not
+ * used is the following lane's: file systems bound a file's length (ext4 at 16 TiB), and programs start any number of threads.
  */
 
 import { assert } from '@usertrace/base';
@@ -12,7 +13,7 @@ export interface Region {
   readonly cpu: number;
   /** Where it begins, from the file's start in bytes. */
   readonly base: number;
-  /** Where it ends. */
+  /** Where it ends: a lane that takes more grows it, one that has ended leaves the rest. */
   limit: number;
   /** The first page that is kept. */
   start: number;
@@ -37,6 +38,8 @@ export class LaneRegions {
   readonly #regionSize: number;
   readonly #mayGrow: boolean;
   readonly #regions: Region[] = [];
+  /** What ended lanes have not used of their regions; each at least half a region. */
+  readonly #rests: { readonly base: number; readonly limit: number }[] = [];
   /** How many times the region size is in use. */
   #slotCount = 0;
 
@@ -58,7 +61,7 @@ export class LaneRegions {
 
   /** Gives a new lane its region. */
   addLane(): RecordingLane {
-    const region = this.#take();
+    const region = this.#take(0);
     const lane: RecordingLane = { region, isClosed: false, statistics: '' };
     region.lane = lane;
     return lane;
@@ -78,10 +81,21 @@ export class LaneRegions {
       region.limit += this.#regionSize;
       return region;
     }
-    const following = this.#take();
+    const following = this.#take(size);
     following.lane = lane;
     lane.region = following;
     return following;
+  }
+
+  /** Nothing more is appended to a lane. */
+  closeLane(lane: RecordingLane): void {
+    lane.isClosed = true;
+    const { region } = lane;
+    // Where old pages go, and where none came, the whole region will be free.
+    if (!this.#mayGrow || region.start === region.end) return;
+    if (region.limit - region.end < this.#regionSize / 2) return;
+    this.#rests.push({ base: region.end, limit: region.limit });
+    region.limit = region.end;
   }
 
   /** Lets other lanes use a region. No current checkpoint may list pages of it. */
@@ -91,14 +105,24 @@ export class LaneRegions {
     region.end = region.base;
   }
 
-  #take(): Region {
-    const free = this.#regions.find(({ lane }) => lane === undefined);
+  /** A region with room for so many bytes. */
+  #take(size: number): Region {
+    const free = this.#regions.find(({ lane, base, limit }) => lane === undefined && limit - base >= size);
     if (free !== undefined) return free;
-    const base = this.#dataStart + this.#slotCount * this.#regionSize;
-    this.#slotCount += 1;
-    const limit = base + this.#regionSize;
+    const { base, limit } = this.#takeRest(size) ?? this.#takeSlot();
     const region = { cpu: this.#regions.length, base, limit, start: base, end: base, lane: undefined };
     this.#regions.push(region);
     return region;
+  }
+
+  #takeRest(size: number): Pick<Region, 'base' | 'limit'> | undefined {
+    const index = this.#rests.findIndex(({ base, limit }) => limit - base >= size);
+    return index < 0 ? undefined : this.#rests.splice(index, 1)[0];
+  }
+
+  #takeSlot(): Pick<Region, 'base' | 'limit'> {
+    const base = this.#dataStart + this.#slotCount * this.#regionSize;
+    this.#slotCount += 1;
+    return { base, limit: base + this.#regionSize };
   }
 }

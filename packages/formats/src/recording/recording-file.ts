@@ -13,25 +13,19 @@
  * bytes: they lie in one page, and write(2) looks for signals only between pages. A crash of the whole machine can
  * lose or mix what was not yet on the disk.
  *
- * A RecordingFile owns its file and the lanes.
+ * A RecordingFile owns its file, the lanes, and the sections (recording-sections.ts).
  */
 
-import { HEADER_EVENT_TEXT, HEADER_PAGE_TEXT } from '@usertrace/abi';
 import { assert } from '@usertrace/base';
 import { type FileTree, nodeFiles, type WritableFile } from '../file-port.ts';
-import type { EventFormatText, LanePlace, TraceDescription } from '../trace-dat/description.ts';
+import type { EventFormatText } from '../trace-dat/description.ts';
 import { FIRST_PAGE_SIZE, OPTIONS_POINTER_OFFSET, PAGE_SIZE } from '../trace-dat/layout.ts';
-import {
-  encodeCommandSection,
-  encodeFormatSections,
-  encodeOptions,
-  encodeV7FirstPage,
-  type SectionBlock,
-} from '../trace-dat/v7-sections.ts';
+import { encodeV7FirstPage } from '../trace-dat/v7-sections.ts';
 import { type FinishOptions, type FinishResult, finishRecording } from './finish-recording.ts';
 import { LaneRegions, type RecordingLane } from './lane-regions.ts';
 import { type MetadataBlock, MetadataSpace } from './metadata-space.ts';
 import { PageWindow } from './page-window.ts';
+import { type RecordingIdentity, RecordingSections } from './recording-sections.ts';
 import { WriteBehind } from './write-behind.ts';
 
 const MIB = 2 ** 20;
@@ -41,19 +35,13 @@ const HEADER_SIZE_DEFAULT = 16 * MIB;
 const METADATA_SIZE_DEFAULT = 64 * MIB;
 /** So much of that room has its place on the disk from the start: a last checkpoint can be taken when the disk is full. */
 const METADATA_ON_DISK = 64 * 1024;
-/** ext4 holds files of 16 TiB: about 4,000 such regions. */
+/** ext4 holds files of 16 TiB: about 4,000 such regions, for as many lanes at a time. */
 const REGION_SIZE_DEFAULT = 4 * 1024 * MIB;
+/** With a window, regions are of its size: its pages may be of so many lanes that regions of the default size would be too many. */
+const WINDOW_REGION_SIZE_MIN = 16 * MIB;
 
 /** What a recording is like. Sizes are in bytes and multiples of 4096. */
-export interface RecordingSettings {
-  /** The clock of all timestamps, by its name in `trace_clock`; `mono` unless told otherwise. */
-  readonly clock?: string;
-  /** What `uname -snrm` prints. */
-  readonly uname: string;
-  /** The program that records; finishing a recording later wants it to begin with `usertrace`. */
-  readonly version: string;
-  /** A number of this recording alone. */
-  readonly traceId: bigint;
+export interface RecordingSettings extends RecordingIdentity {
   /** Keep only so many bytes of the newest pages. */
   readonly windowSize?: number;
   /** Bytes of a lane's region. */
@@ -64,30 +52,15 @@ export interface RecordingSettings {
   readonly metadataSize?: number;
 }
 
-/** Sections in the file, as the current or the following checkpoint leads to them. */
-interface PlacedSections {
-  readonly block: MetadataBlock;
-  readonly offsets: ReadonlyMap<number, number>;
-}
-
 export class RecordingFile {
   readonly #path: string;
   readonly #files: FileTree;
   readonly #file: WritableFile;
-  readonly #settings: RecordingSettings;
-  readonly #space: MetadataSpace;
+  readonly #sections: RecordingSections;
   readonly #metadataOnDisk: MetadataBlock;
   readonly #regions: LaneRegions;
   readonly #window: PageWindow | undefined;
   readonly #behind: WriteBehind | undefined;
-  readonly #formats: EventFormatText[] = [];
-  readonly #commByPid = new Map<number, string>();
-  /** Undefined when they have changed since they were written. */
-  #formatSections: PlacedSections | undefined;
-  #commandSection: PlacedSections | undefined;
-  /** Blocks of the current checkpoint that the following one will not lead to. */
-  #outdated: MetadataBlock[] = [];
-  #optionsBlock: MetadataBlock | undefined;
   #hasChanged = true;
   #isOpen = true;
 
@@ -95,18 +68,21 @@ export class RecordingFile {
     const { headerSize = HEADER_SIZE_DEFAULT, metadataSize = METADATA_SIZE_DEFAULT } = settings;
     const metadataStart = FIRST_PAGE_SIZE + headerSize;
     const dataStart = metadataStart + metadataSize;
-    const regionSize = settings.regionSize ?? REGION_SIZE_DEFAULT;
+    const regionSize = settings.regionSize ?? regionSizeFor(settings.windowSize);
     assert(
       [headerSize, metadataSize, regionSize].every((size) => size % PAGE_SIZE === 0),
       'sizes are of pages',
     );
     this.#path = path;
     this.#files = files;
-    this.#settings = settings;
-    this.#space = new MetadataSpace(metadataStart, metadataSize);
     this.#metadataOnDisk = { position: metadataStart, size: Math.min(METADATA_ON_DISK, metadataSize) };
     this.#regions = new LaneRegions(dataStart, regionSize, settings.windowSize === undefined);
     this.#file = files.create(path);
+    this.#sections = new RecordingSections(
+      this.#file,
+      new MetadataSpace(metadataStart, metadataSize),
+      settings,
+    );
     this.#window =
       settings.windowSize === undefined ? undefined : new PageWindow(this.#file, settings.windowSize);
     this.#behind = settings.windowSize === undefined ? new WriteBehind(this.#file) : undefined;
@@ -127,7 +103,7 @@ export class RecordingFile {
         recording.#metadataOnDisk.position,
         new Uint8Array(recording.#metadataOnDisk.size),
       );
-      const optionsOffset = recording.#writeSections();
+      const optionsOffset = recording.#sections.write(recording.#regions.all);
       // The magic comes last: a file that has one is whole.
       recording.#file.write(0, encodeV7FirstPage(optionsOffset));
       recording.#passCheckpoint();
@@ -145,9 +121,7 @@ export class RecordingFile {
 
   /** Adds an event's format; readers know it from the following checkpoint on. */
   addFormat(format: EventFormatText): void {
-    this.#formats.push(format);
-    if (this.#formatSections !== undefined) this.#outdated.push(this.#formatSections.block);
-    this.#formatSections = undefined;
+    this.#sections.addFormat(format);
     this.#hasChanged = true;
   }
 
@@ -157,11 +131,7 @@ export class RecordingFile {
    * @param comm as in /proc/PID/comm, without the line end, one byte a character
    */
   setComm(pid: number, comm: string): void {
-    if (this.#commByPid.get(pid) === comm) return;
-    this.#commByPid.set(pid, comm);
-    if (this.#commandSection !== undefined) this.#outdated.push(this.#commandSection.block);
-    this.#commandSection = undefined;
-    this.#hasChanged = true;
+    if (this.#sections.setComm(pid, comm)) this.#hasChanged = true;
   }
 
   /** Adds a lane: one buffer of one thread, whose pages come in the order of their times. */
@@ -170,9 +140,9 @@ export class RecordingFile {
     return this.#regions.addLane();
   }
 
-  /** Says that a lane gets no more pages, so that its place may be used anew once a window has passed it. */
+  /** Says that a lane gets no more pages, so that its place may be used by others. */
   closeLane(lane: RecordingLane): void {
-    lane.isClosed = true;
+    this.#regions.closeLane(lane);
   }
 
   /**
@@ -229,7 +199,7 @@ export class RecordingFile {
     if (!this.#hasChanged) return;
     this.#window?.trim(this.#regions.all);
     const pointer = new Uint8Array(8);
-    new DataView(pointer.buffer).setBigUint64(0, BigInt(this.#writeSections()), true);
+    new DataView(pointer.buffer).setBigUint64(0, BigInt(this.#sections.write(this.#regions.all)), true);
     this.#file.write(OPTIONS_POINTER_OFFSET, pointer);
     this.#passCheckpoint();
   }
@@ -255,58 +225,9 @@ export class RecordingFile {
     this.#file.close();
   }
 
-  get #description(): TraceDescription {
-    const { clock = 'mono', uname, version, traceId } = this.#settings;
-    const texts = this.#regions.all.map(({ lane }) => lane?.statistics ?? '');
-    return {
-      headerPage: HEADER_PAGE_TEXT,
-      headerEvent: HEADER_EVENT_TEXT,
-      formats: this.#formats,
-      commByPid: this.#commByPid,
-      clock,
-      uname,
-      version,
-      traceId,
-      statistics: texts.filter((text) => text !== ''),
-    };
-  }
-
-  /** Writes what changed into free space; returns where the options section is. */
-  #writeSections(): number {
-    const description = this.#description;
-    this.#formatSections ??= this.#place(encodeFormatSections(description));
-    this.#commandSection ??= this.#place(encodeCommandSection(description));
-    const offsets = new Map([...this.#formatSections.offsets, ...this.#commandSection.offsets]);
-    const places = this.#regions.all.map(
-      ({ cpu, start, end }): LanePlace => ({ cpu, offset: start, size: end - start }),
-    );
-    const block = this.#write(encodeOptions(description, offsets, places));
-    if (this.#optionsBlock !== undefined) this.#outdated.push(this.#optionsBlock);
-    this.#optionsBlock = block;
-    return block.position;
-  }
-
-  #place({ bytes, offsets }: SectionBlock): PlacedSections {
-    const block = this.#write(bytes);
-    return { block, offsets: new Map([...offsets].map(([id, offset]) => [id, block.position + offset])) };
-  }
-
-  #write(bytes: Uint8Array): MetadataBlock {
-    const block = this.#space.allocate(bytes.length);
-    try {
-      this.#file.write(block.position, bytes);
-    } catch (error) {
-      this.#space.release(block);
-      throw error;
-    }
-    return block;
-  }
-
   #passCheckpoint(): void {
     this.#hasChanged = false;
-    for (const block of this.#outdated) this.#space.replace(block);
-    this.#outdated = [];
-    this.#space.passCheckpoint();
+    this.#sections.passCheckpoint();
     this.#window?.punch();
     for (const region of this.#regions.all) {
       const { lane, start, end } = region;
@@ -314,4 +235,10 @@ export class RecordingFile {
       if (isLeft && start === end) this.#regions.free(region);
     }
   }
+}
+
+function regionSizeFor(windowSize: number | undefined): number {
+  if (windowSize === undefined) return REGION_SIZE_DEFAULT;
+  const size = Math.ceil(windowSize / PAGE_SIZE) * PAGE_SIZE;
+  return Math.min(Math.max(size, WINDOW_REGION_SIZE_MIN), REGION_SIZE_DEFAULT);
 }

@@ -176,10 +176,10 @@ for (let round = 0; round < ${3000 * SCALE}; round++) {
     put(slot, ${PROVIDER_OFFSET.sessions} + below(16) * ${SESSION_SLOT_SIZE});
   }
   if (below(10) === 0) skew += below(2) ? 5_000_000_000n : 200_000_000n;
-  const startedAt = performance.now();
+  const start = process.cpuUsage();
   for (let n = 0; n < 30; n++) { const i = below(3); events[i](...values[i]); }
   if (below(20) === 0 && declared < 1500) ut.tracepoint('n' + declared++, { n: ut.u32 })(1);
-  slowest = Math.max(slowest, performance.now() - startedAt);
+  slowest = Math.max(slowest, process.cpuUsage(start).user / 1000);
 }
 console.log('ran', slowest < 2000 ? 'on' : slowest);`,
       );
