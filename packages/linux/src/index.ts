@@ -1,12 +1,4 @@
-export {
-  addressOf,
-  checked,
-  type Libc,
-  libc,
-  type Pointer,
-  UnsupportedSystemError,
-  viewOf,
-} from './bindings.ts';
+export { addressOf, checked, libc, UnsupportedSystemError, viewOf } from './bindings.ts';
 export { clockTime, MONOTONIC_EPOCH_NS, monotonicNow } from './clock.ts';
 export {
   closeDescriptor,
@@ -15,6 +7,7 @@ export {
   readDescriptor,
   writeDescriptor,
 } from './descriptor.ts';
+export type { Libc, Pointer } from './libc-functions.ts';
 export { AddressSpace as AddressSpaceHandle } from './memory/address-space.ts';
 export { type AccessFailure, RemoteMemory } from './memory/remote-memory.ts';
 export { type FuseMount, type FuseMountOptions, isInUserNamespace, mountFuse } from './mount/fuse-mount.ts';

@@ -1,8 +1,8 @@
 /**
  * Operations whose executor was killed and is not dead yet. Until it is, the operation may still take effect, so the
- * others of its address space are postponed. Most die as soon as they get a CPU. One that does not in `DEATH_NS` waits
- * uninterruptibly for a page that does not come; then the address space is forsaken: all its operations are late from
- * now on, so that it holds up one executor at most, and no later store is overtaken by that one.
+ * others of its address space are postponed. Most die as soon as they get a CPU. One that does not in `DEATH_NS` though
+ * it could waits uninterruptibly for a page that does not come; then the address space is forsaken: all its operations
+ * are late from now on, so that it holds up one executor at most, and no later store is overtaken by that one.
  */
 import { Nanoseconds } from '@usertrace/base';
 import { monotonicNow } from '../clock.ts';
@@ -12,14 +12,23 @@ import { LATE, type Operation } from './operation.ts';
 
 /** How long a killed executor may go on. */
 const DEATH_NS = 100_000_000;
+/** How long if it only lacks a CPU, or a debugger keeps it: that is no reason to forsake a program for good. */
+const ENDING_NS = 10_000_000_000;
 /** How often it is looked at. */
 const TICK_NS = Nanoseconds(2_000_000);
 
+/** An executor that was killed. */
+export interface KilledExecutor {
+  isDead(): boolean;
+  /** Whether it hangs in no access. */
+  isEnding(): boolean;
+}
+
 interface Dying {
   readonly operation: Operation;
-  readonly isDead: () => boolean;
+  readonly executor: KilledExecutor;
   readonly proceed: () => void;
-  readonly givenUpNs: number;
+  readonly killedNs: number;
   readonly postponed: Operation[];
   timer: Cancellable;
 }
@@ -39,16 +48,16 @@ export class DyingAccesses {
    * Calls `proceed` once an executor is dead, before which the postponed operations were resumed; or settles its
    * operation as late.
    */
-  await(operation: Operation, isDead: () => boolean, proceed: () => void): void {
-    if (isDead()) {
+  await(operation: Operation, executor: KilledExecutor, proceed: () => void): void {
+    if (executor.isDead()) {
       proceed();
       return;
     }
     const dying: Dying = {
       operation,
-      isDead,
+      executor,
       proceed,
-      givenUpNs: monotonicNow() + DEATH_NS,
+      killedNs: monotonicNow(),
       postponed: [],
       timer: this.#reactor.after(TICK_NS, () => this.#look(dying)),
     };
@@ -68,11 +77,12 @@ export class DyingAccesses {
   }
 
   #look(dying: Dying): void {
-    if (dying.isDead()) {
+    const isStuck = hasStuck(dying); // Asked first: it may die just after it was asked.
+    if (dying.executor.isDead()) {
       this.#dyingBySpace.delete(dying.operation.space);
       if (dying.postponed.length > 0) this.#resume(dying.operation.space, dying.postponed);
       dying.proceed();
-    } else if (monotonicNow() >= dying.givenUpNs) {
+    } else if (isStuck) {
       this.#giveUp(dying);
     } else {
       dying.timer = this.#reactor.after(TICK_NS, () => this.#look(dying));
@@ -85,4 +95,9 @@ export class DyingAccesses {
     dying.operation.space.forsake();
     for (const operation of [dying.operation, ...dying.postponed]) operation.settle(LATE, new Uint8Array());
   }
+}
+
+function hasStuck({ executor, killedNs }: Dying): boolean {
+  const dyingNs = monotonicNow() - killedNs;
+  return dyingNs >= ENDING_NS || (dyingNs >= DEATH_NS && !executor.isEnding());
 }

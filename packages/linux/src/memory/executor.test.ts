@@ -21,6 +21,12 @@ const isBuilt = existsSync(built);
 if (!isBuilt)
   console.warn('skipped: what happens to executors when the server is killed needs npm run build');
 
+/** The one that serves. On a busy machine others may have been killed before it, and lack the CPU to die. */
+async function onlyExecutorOf(pid: number): Promise<string> {
+  await until('it has one executor', () => executorsOf(pid).length === 1);
+  return String(executorsOf(pid)[0]);
+}
+
 const descriptorCount = (): number => readdirSync('/proc/self/fd').length;
 
 describe.skipIf(!hasCompiler)('an executor', () => {
@@ -28,8 +34,8 @@ describe.skipIf(!hasCompiler)('an executor', () => {
     const count = descriptorCount();
     for (let i = 0; i < 3; i++)
       await inWorld(async (world, target, space) => {
-        await world.store(space, target.at('stuck'), 1, true);
-        await world.store(space, target.at('word'), 1, true);
+        await world.tryStore(space, target.at('stuck'), 1, true);
+        await world.tryStore(space, target.at('word'), 1, true);
         world.memory.close(space);
       });
     expect(descriptorCount()).toBe(count);
@@ -48,12 +54,11 @@ describe.skipIf(!hasCompiler)('an executor', () => {
       await reactor.run();`;
     const server = spawn(process.execPath, ['--input-type=module', '-e', script]);
     await once(server.stdout, 'data');
-    const [executor, ...more] = executorsOf(Number(server.pid));
-    expect(more).toEqual([]);
+    const executor = await onlyExecutorOf(Number(server.pid));
     expect(readFileSync(`/proc/${executor}/status`, 'utf8')).toMatch(/^SigBlk:\tf/m);
     server.kill('SIGKILL');
     await once(server, 'exit');
-    await until('it is dead', () => stateOfExecutor(String(executor)) === undefined);
+    await until('it is dead', () => stateOfExecutor(executor) === undefined);
   });
 
   it('reaches more address spaces than an executor has descriptors of', () =>
@@ -61,7 +66,7 @@ describe.skipIf(!hasCompiler)('an executor', () => {
       const spaces = Array.from({ length: HANDLES + 100 }, () => world.open(target));
       for (const isSet of [true, false]) {
         const outcomes = await Promise.all(
-          spaces.map((space) => world.storeAtLast(space, target.at('word'), 7, isSet)),
+          spaces.map((space) => world.store(space, target.at('word'), 7, isSet)),
         );
         expect(new Set(outcomes)).toEqual(new Set(['stored']));
         expect(await world.read(spaces[0] as AddressSpace, target.at('word'), 1)).toEqual(
@@ -74,8 +79,7 @@ describe.skipIf(!hasCompiler)('an executor', () => {
   it('gives an executor nothing of ours but its eventfd, its socket and the memory that it accesses', () =>
     inWorld(async (world, target, space) => {
       expect(await world.store(space, target.at('word'), 1, true)).toBe('stored');
-      const [executor, ...more] = executorsOf(process.pid);
-      expect(more).toEqual([]);
+      const executor = await onlyExecutorOf(process.pid);
       const folder = `/proc/${executor}/fd`;
       const open = readdirSync(folder).map((fd) => readlinkSync(join(folder, fd)).replace(/:\[\d+\]$/, ''));
       expect(open.toSorted()).toEqual([

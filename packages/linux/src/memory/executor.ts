@@ -111,17 +111,14 @@ export class Executor {
     libc().syscall(SYSTEM_CALL.futex, this.arena.control, FUTEX_WAKE_PRIVATE, 1, 0, 0, 0);
   }
 
-  /**
-   * Whether it could go on and only waits for a CPU: then it hangs in no access. The answer comes from
-   * /proc/PID/stat, see proc_pid_stat(5).
-   */
+  /** Whether it could go on and only waits for a CPU: then it hangs in no access. */
   isRunnable(): boolean {
-    try {
-      const stat = readFileSync(`/proc/${this.pid}/stat`, 'latin1');
-      return stat.charAt(stat.lastIndexOf(')') + 2) === 'R';
-    } catch {
-      return false;
-    }
+    return this.#state() === 'R';
+  }
+
+  /** Whether one that was killed hangs in no access: it lacks a CPU, or it is dead and its tracer has not noticed yet. */
+  isEnding(): boolean {
+    return 'RZX'.includes(this.#state());
   }
 
   /** It gets no more operations. */
@@ -134,6 +131,16 @@ export class Executor {
   /** Collects the exit status if it is dead. */
   reap(): boolean {
     return libc().waitpid(this.pid, null, WNOHANG_WALL) !== 0;
+  }
+
+  /** See proc_pid_stat(5). */
+  #state(): string {
+    try {
+      const stat = readFileSync(`/proc/${this.pid}/stat`, 'latin1');
+      return stat.charAt(stat.lastIndexOf(')') + 2);
+    } catch {
+      return 'X';
+    }
   }
 
   /** The handle for an address space that has none: the one that was given out first. */

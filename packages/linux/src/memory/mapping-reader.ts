@@ -5,14 +5,27 @@
  *
  * One check at a time for an address space, so that its operations stay in their order.
  */
+import { ERRNO } from '@usertrace/base';
+import { lastErrno, libc } from '../bindings.ts';
+import { closeDescriptor, O, openDescriptor } from '../descriptor.ts';
+import type { AddressSpace } from './address-space.ts';
 import { Fifo } from './fifo.ts';
 import { accessibleLength } from './mapping-text.ts';
 import { FILE, KIND, MAX_OPERATION_BYTES, type Operation, REQUIRED } from './operation.ts';
-import type { AddressSpace } from './address-space.ts';
-import { ERRNO } from '@usertrace/base';
 
+/** ioctl(2) on /proc/PID/maps, since Linux 6.11; ENOTTY before. */
+const PROCMAP_QUERY = 0xc0686611;
 /** A process with more text than this has some 10,000 mappings: what lies behind counts as not mapped. */
 const MAX_TEXT_BYTES = 1_048_576;
+
+/** Whether the kernel knows PROCMAP_QUERY, tried with an argument that it refuses otherwise. */
+export function hasMappingQuery(): boolean {
+  const fd = openDescriptor('/proc/self/maps', O.RDONLY);
+  if (fd < 0) return false;
+  const isKnown = libc().ioctl(fd, PROCMAP_QUERY, new Uint8Array(104)) === 0 || lastErrno() !== ERRNO.ENOTTY;
+  closeDescriptor(fd);
+  return isKnown;
+}
 
 export class MappingReader {
   readonly #perform: (operation: Operation) => void;

@@ -20,7 +20,7 @@ async function beside(
   const other = await Target.start();
   others.push(other);
   const otherSpace = world.open(other);
-  const store = (bit: number): Promise<string> => world.storeAtLast(otherSpace, other.at('word'), bit, true);
+  const store = (bit: number): Promise<string> => world.store(otherSpace, other.at('word'), bit, true);
   expect(await store(0)).toBe('stored');
   const startedNs = monotonicNow();
   let isSettled = false;
@@ -58,15 +58,13 @@ describe
 
     it('storeBit() keeps the order of stores to one bit', () =>
       inWorld(async (world, target, space) => {
-        // On a loaded machine some may come late, which says nothing about their order: all once more then.
-        let answers = new Set<string>();
-        for (let tries = 0; tries < 20 && !(answers.size === 1 && answers.has('stored')); tries++) {
-          const outcomes = Array.from({ length: 1001 }, (_, i) =>
-            world.store(space, target.at('word'), 5, i % 2 === 0),
-          );
-          answers = new Set(await Promise.all(outcomes));
-        }
-        expect(answers).toEqual(new Set(['stored']));
+        const stores = Array.from({ length: 1001 }, (_, i) =>
+          world.tryStore(space, target.at('word'), 5, i % 2 === 0),
+        );
+        // One that gets no CPU in time may have had its effect or not, and says nothing of the order; the last is done again.
+        const outcomes = await Promise.all(stores);
+        for (const outcome of outcomes) expect(outcome).toMatch(/^(stored|late)$/);
+        if (outcomes.at(-1) === 'late') await world.store(space, target.at('word'), 5, true);
         expect(await world.read(space, target.at('word'), 1)).toEqual(Uint8Array.of(32));
       }, options));
 
@@ -110,8 +108,8 @@ describe
       inWorld(async (world, target, space) => {
         if (target.at('hung') === 0n) return console.warn('skipped: no userfaultfd here');
         // Linux 6.18 answers EIO at once; a kernel may also wait.
-        expect(await world.store(space, target.at('hung'), 1, true)).toMatch(/faulted|late/);
-        expect(await world.storeAtLast(space, target.at('word'), 1, true)).toBe('stored');
+        expect(await world.tryStore(space, target.at('hung'), 1, true)).toMatch(/faulted|late/);
+        expect(await world.store(space, target.at('word'), 1, true)).toBe('stored');
       }, options));
 
     it('settles a page that does not come in time as late, and delays nobody else', () =>
@@ -119,25 +117,25 @@ describe
         if (target.at('stuck') === 0n) return console.warn(NO_STUCK_PAGE);
         await target.stopServer();
         const { outcomes, tookNs } = await beside(world, () => [
-          world.store(space, target.at('stuck'), 1, true),
-          world.storeAtLast(space, target.at('word'), 1, true),
-          world.store(space, target.at('stuck'), 1, false),
+          world.tryStore(space, target.at('stuck'), 1, true),
+          world.store(space, target.at('word'), 1, true),
+          world.tryStore(space, target.at('stuck'), 1, false),
         ]);
         expect(outcomes).toEqual(['late', 'stored', 'late']);
         expect(tookNs).toBeGreaterThan(200e6);
-        expect(await world.storeAtLast(space, target.at('word'), 1, false)).toBe('stored');
+        expect(await world.store(space, target.at('word'), 1, false)).toBe('stored');
       }, options));
 
     it('settles a page whose file system does not answer as late, and delays nobody else', () =>
       inWorld(async (world, target, space) => {
         if (target.at('stuck') === 0n) return console.warn(NO_STUCK_PAGE);
         const { outcomes, tookNs } = await beside(world, () => [
-          world.store(space, target.at('stuck'), 1, true),
-          world.store(space, target.at('stuck'), 1, false),
+          world.tryStore(space, target.at('stuck'), 1, true),
+          world.tryStore(space, target.at('stuck'), 1, false),
         ]);
         expect(outcomes).toEqual(['late', 'late']);
         expect(tookNs).toBeGreaterThan(100e6);
-        expect(await world.read(space, target.at('stuck'), 1)).toBe('late');
+        expect(await world.tryRead(space, target.at('stuck'), 1)).toBe('late');
         expect(world.memory.isAlive(space)).toBe(true);
       }, options));
   },
@@ -182,7 +180,7 @@ describe.skipIf(!hasCompiler)('RemoteMemory', () => {
       const count = descriptorCount();
       const extra = world.open(target);
       expect(descriptorCount()).toBe(count + 2);
-      const outcome = world.store(extra, target.at('word'), 0, true);
+      const outcome = world.tryStore(extra, target.at('word'), 0, true);
       world.memory.close(extra);
       expect(await outcome).toBe('gone');
       expect(descriptorCount()).toBe(count);

@@ -19,7 +19,7 @@ const STUCK_READS = 60;
 /** Reads the stuck page through so many handles at once. */
 const readStuck = (world: World, target: Target, count: number): Promise<unknown>[] =>
   Array.from({ length: count }, () => world.open(target, BOB)).map((space) =>
-    world.read(space, target.at('stuck'), 1),
+    world.tryRead(space, target.at('stuck'), 1),
   );
 
 describe.skipIf(!hasCompiler)('a user whose pages hang again and again', () => {
@@ -31,7 +31,7 @@ describe.skipIf(!hasCompiler)('a user whose pages hang again and again', () => {
       const otherSpace = world.open(other, ALICE);
       const startedNs = monotonicNow();
       const late = readStuck(world, target, STUCK_READS);
-      expect(await world.storeAtLast(otherSpace, other.at('word'), 1, true)).toBe('stored');
+      expect(await world.store(otherSpace, other.at('word'), 1, true)).toBe('stored');
       const tookNs = monotonicNow() - startedNs;
       expect(new Set(await Promise.all(late))).toEqual(new Set(['late']));
       // Each of them would delay it by 5 ms and more, were they in one line.
@@ -49,8 +49,8 @@ describe.skipIf(!hasCompiler)('a user whose pages hang again and again', () => {
       expect(count).toBeLessThanOrEqual(MAX_HELD_PER_USER + 3);
       const other = await Target.start();
       others.push(other);
-      expect(await world.storeAtLast(world.open(other, ALICE), other.at('word'), 1, true)).toBe('stored');
-      expect(await world.store(world.open(other, BOB), other.at('word'), 2, true)).toBe('late');
+      expect(await world.store(world.open(other, ALICE), other.at('word'), 1, true)).toBe('stored');
+      expect(await world.tryStore(world.open(other, BOB), other.at('word'), 2, true)).toBe('late');
     }));
 
   it('is known by the task again when its memory is opened anew', () =>

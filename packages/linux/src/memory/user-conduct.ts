@@ -1,7 +1,7 @@
 /**
  * What is known of the programs of one user whose pages hang, and the lanes that they have for themselves.
  *
- * A hang costs those who wait in the same lane `PROMPT_NS` (remote-memory.ts). A user has a few of them free; from then
+ * A hang costs those who wait in the same lane `PROMPT_NS` (access-lanes.ts). A user has a few of them free; from then
  * on all operations of the user's programs go to a lane of the user's own, so that they delay each other and nobody
  * else. The user is the one that the kernel names in each request, which no program can forge; everything else about
  * itself a program can change, by fork or exec, between two calls. Within a user, a task whose page hung is known

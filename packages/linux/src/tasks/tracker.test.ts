@@ -206,7 +206,7 @@ function play(scene: Scene, history: readonly Operation[], mayOverflow: boolean)
 
 const RUNS = Number(process.env['USERTRACE_RUNS'] ?? 1500);
 const SEED = Number(process.env['USERTRACE_SEED'] ?? Math.trunc(Math.random() * 0x7fff_ffff));
-const TIMEOUT_MS = 5000 + RUNS;
+const TIMEOUT_MS = 60_000 + 20 * RUNS;
 const REPLAY = `(USERTRACE_SEED=${SEED})`;
 
 /** How events come to the tracker: all of them, with losses, or none at all. */
