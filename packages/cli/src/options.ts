@@ -41,6 +41,19 @@ export function pidsOption(purpose: string, fallback?: string): Option {
   );
 }
 
+/**
+ * `--follow` of commands that serve.
+ *
+ * @param whom such as `the programs that register`
+ */
+export function followOption(whom: string): Option {
+  return new Option(
+    '--follow <how>',
+    `engine: learn of forks, execs and ends by tracing ${whom}, where the kernel does not tell of them (in user namespaces); ` +
+      'debuggers and strace cannot attach to them meanwhile',
+  ).choices(['engine']);
+}
+
 /** Has an option's values collected. */
 export function repeated(option: Option): Option {
   return option.argParser((value: string, collected: string[] | undefined) => [...(collected ?? []), value]);

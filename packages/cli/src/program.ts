@@ -3,11 +3,17 @@
  * commands/, and is loaded only when it is called, so that `serve` starts fast.
  */
 
-import { Command, InvalidArgumentError, Option } from 'commander';
+import { Command, InvalidArgumentError } from 'commander';
 import { positiveNumber, withTreeOptions } from './commands/tree-option.ts';
 import { EXIT, Failure } from './failure.ts';
 import { examples } from './help.ts';
-import { eventOrProbeOption, filterOption, PATTERN_MEANING, STATUS_MEANING } from './options.ts';
+import {
+  eventOrProbeOption,
+  filterOption,
+  followOption,
+  PATTERN_MEANING,
+  STATUS_MEANING,
+} from './options.ts';
 import { addProbeCommands, DEFINITION_HELP } from './probes/grammar.ts';
 import { addRecordingCommands } from './recording/grammar.ts';
 import { KERNEL_TREE } from './tree/find.ts';
@@ -67,13 +73,7 @@ function addServe(program: Command): void {
       'permission bits of the tree, such as 0755 to let others in (default: 0700)',
       fileMode,
     )
-    .addOption(
-      new Option(
-        '--follow <how>',
-        'engine: learn of forks, execs and ends by tracing the programs that register, where the kernel does not tell of ' +
-          'them (in user namespaces); debuggers and strace cannot attach to them meanwhile',
-      ).choices(['engine']),
-    )
+    .addOption(followOption('the programs that register'))
     .option('--max-events <n>', 'how many events may exist at once (default: 32768)', eventLimit)
     .addHelpText(
       'after',
@@ -95,6 +95,7 @@ function addRun(program: Command): void {
     .addOption(filterOption())
     .option('-o, --output <file>', 'write the events to a file (default: stderr)')
     .option('-m, --mount <dir>', 'where the command looks for the tree', KERNEL_TREE)
+    .addOption(followOption('the command and what it starts, from when they register'))
     .option('-q, --quiet', 'print no summary')
     .passThroughOptions()
     .addHelpText(

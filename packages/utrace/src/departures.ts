@@ -64,8 +64,8 @@ export class Departures {
    * leader's number by then, and nothing was told of it by its own.
    */
   processEnded(tgid: number, end: TaskEnd): void {
-    this.#port.forgetChild(tgid);
     if (this.#isExecuting) return;
+    this.#port.forgetChild(tgid, end);
     for (const task of this.#tasks.threadsOf(tgid)) task.died(end);
   }
 

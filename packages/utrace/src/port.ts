@@ -2,7 +2,7 @@
  * What the engines need from the system: ptrace(2) and /proc, as `SystemTracer` of @usertrace/linux has them for real and
  * the simulation plays them. Requests answer 0 or the negative error number.
  */
-import type { Registers, SignalInformation, SystemCallStop } from '@usertrace/abi';
+import type { Registers, SignalInformation, SystemCallStop, TaskEnd } from '@usertrace/abi';
 import type { LaunchOptions, ProcessHandle, RemoteAnswer, TraceeStatus } from '@usertrace/linux';
 
 /** The system, seen by one tracing thread. */
@@ -21,7 +21,7 @@ export interface PtracePort {
   readSignal(tid: number, into: SignalInformation): number;
   readRegisters(tid: number, into: Registers): number;
   writeRegisters(tid: number, from: Registers): number;
-  readMemory(tid: number, address: bigint, into: Uint8Array): number;
+  readMemory(tid: number, address: bigint, into: Uint8Array, offset?: number, size?: number): number;
   writeMemory(tid: number, address: bigint, from: Uint8Array): number;
   remoteCall(tid: number, number: number, args: readonly bigint[]): RemoteAnswer;
   /** The process id of this tracer. */
@@ -35,7 +35,7 @@ export interface PtracePort {
   threads(pid: number): number[];
   launch(options: LaunchOptions, traceOptions: number): number;
   isChild(pid: number): boolean;
-  forgetChild(pid: number): void;
+  forgetChild(pid: number, end: TaskEnd): void;
   buryChildren(isTraced: (pid: number) => boolean): void;
   /** Tasks run: their stops are to be brought. */
   watch(): void;

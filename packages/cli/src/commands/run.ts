@@ -3,19 +3,23 @@
 import { openSync, createWriteStream } from 'node:fs';
 import type { Writable } from 'node:stream';
 import { finished } from 'node:stream/promises';
+import type { ProgramText } from '@usertrace/linux';
 import { Failure, errorCode } from '../failure.ts';
 import { anyEventMatcher } from '../pattern.ts';
 import { splitEventOptions } from '../probes/event-choice.ts';
 import { RunProbes } from '../probes/run-probes.ts';
 import { checkCommand } from '../run/command.ts';
+import { givenWords } from '../run/given-texts.ts';
 import { RunSession } from '../run/outer.ts';
 import { ProbeOutput } from '../run/probe-output.ts';
 import type { RunEnd } from '../run/protocol.ts';
 import { wholeLines } from '../run/whole-lines.ts';
+import type { Follow } from '../serve/following-server.ts';
 
 /** What `usertrace run` was asked for. */
 export interface RunOptions {
   readonly mount: string;
+  readonly follow?: Follow;
   /** Patterns of events, and definitions of probes that are made for the run. */
   readonly event: readonly string[];
   /** Which hits of these probes are wanted. */
@@ -27,13 +31,15 @@ export interface RunOptions {
 /**
  * Runs a command and prints what it records: to a file, else to stderr, so that the command's stdout stays its own.
  *
+ * @param words the command
  * @returns the exit code: that of the command
  * @throws {Failure} when it cannot be run
  */
-export async function run(command: readonly string[], options: RunOptions): Promise<number> {
+export async function run(words: readonly string[], options: RunOptions): Promise<number> {
+  const command = givenWords(words);
   const { patterns, definitions } = splitEventOptions(options.event);
   anyEventMatcher(patterns);
-  if (command[0] !== undefined) checkCommand(command[0], process.env['PATH'] ?? '');
+  if (command[0] !== undefined) checkCommand(command[0]);
   const probes = await RunProbes.add({
     definitions,
     // Probes that were added before are in the command as well, for whoever listens to them.
@@ -50,13 +56,26 @@ export async function run(command: readonly string[], options: RunOptions): Prom
 }
 
 async function runWithProbes(
-  command: readonly string[],
-  { mount, output, quiet, patterns }: Omit<RunOptions, 'event'> & { readonly patterns: readonly string[] },
+  command: readonly ProgramText[],
+  {
+    mount,
+    follow,
+    output,
+    quiet,
+    patterns,
+  }: Omit<RunOptions, 'event'> & { readonly patterns: readonly string[] },
   probes: RunProbes | undefined,
 ): Promise<number> {
   const file = output === undefined ? undefined : createOutput(output);
   const launcher = probes === undefined ? {} : { launcher: probes };
-  const session = new RunSession({ mount, command, patterns, ...launcher });
+  const session = new RunSession({
+    mount,
+    command,
+    patterns,
+    warn: say,
+    ...launcher,
+    ...(follow === undefined ? {} : { follow }),
+  });
   const printed = new Printed(session, file ?? process.stderr);
   const probeOutput =
     probes === undefined

@@ -66,7 +66,7 @@ function isMounted(): boolean {
 }
 
 function call(...args: string[]): SpawnSyncReturns<string> {
-  return spawnSync(process.execPath, [PROGRAM, ...args], { encoding: 'utf8', timeout: 20_000 });
+  return spawnSync(process.execPath, [PROGRAM, ...args], { encoding: 'utf8', timeout: 60_000 });
 }
 
 describe.skipIf(!canServe)('usertrace serve', () => {
@@ -80,7 +80,7 @@ describe.skipIf(!canServe)('usertrace serve', () => {
   it('refuses a folder where another one serves, and leaves that alone', () => {
     const second = spawnSync(process.execPath, [PROGRAM, 'serve', '--mount', folder], {
       encoding: 'utf8',
-      timeout: 10_000,
+      timeout: 60_000,
     });
     expect(second.status).toBe(1);
     expect(second.stderr).toContain('another usertrace serves there');
@@ -104,7 +104,7 @@ describe.skipIf(!canServe)('usertrace serve', () => {
   it('says which folder it cannot make', () => {
     const { status, stderr } = spawnSync(process.execPath, [PROGRAM, 'serve', '--mount', '/proc/x/y'], {
       encoding: 'utf8',
-      timeout: 10_000,
+      timeout: 60_000,
     });
     expect(stderr).toContain('cannot make the folder /proc/x: ENOENT; choose another');
     expect(status).toBe(1);
@@ -114,7 +114,7 @@ describe.skipIf(!canServe)('usertrace serve', () => {
     const { status, stderr } = spawnSync(process.execPath, [PROGRAM, 'serve', '--mount', ''], {
       cwd: folder,
       encoding: 'utf8',
-      timeout: 10_000,
+      timeout: 60_000,
     });
     expect(stderr).toContain('--mount');
     expect(status).toBe(1);
@@ -157,7 +157,7 @@ describe.skipIf(!canServeOthers)('usertrace serve where it cannot', () => {
     const { status, stderr } = spawnSync('unshare', elsewhere(preparation, ...command), {
       cwd: '/',
       encoding: 'utf8',
-      timeout: 10_000,
+      timeout: 60_000,
     });
     expect(stderr).toContain(refused);
     expect(stderr).toContain(remedy);

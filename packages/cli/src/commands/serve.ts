@@ -2,7 +2,7 @@
 
 import { Failure } from '../failure.ts';
 import { defaultMount, prepareMount, SURROUNDINGS } from '../tree/find.ts';
-import type { EngineEvents } from '../serve/engine-events.ts';
+import { type Follow, startFollowingServer } from '../serve/following-server.ts';
 import { resolve } from 'node:path';
 
 /** What `usertrace serve` was asked for. */
@@ -11,7 +11,7 @@ export interface ServeOptions {
   readonly mode?: number;
   readonly maxEvents?: number;
   /** Whether forks, execs and ends are learned of by tracing the programs. */
-  readonly follow?: 'engine';
+  readonly follow?: Follow;
 }
 
 /**
@@ -20,7 +20,6 @@ export interface ServeOptions {
  * @throws what mounting was refused with, in words
  */
 export async function serve(options: ServeOptions): Promise<void> {
-  const { startServer } = await import('@usertrace/tracefs');
   const { announceServer } = await import('@usertrace/recording');
   const { ServedProbes } = await import('../probes/served-probes.ts');
   // Otherwise it would be the folder we are in: what a shell's unset variable gives.
@@ -28,23 +27,21 @@ export async function serve(options: ServeOptions): Promise<void> {
   const mount = resolve(options.mount ?? defaultMount(SURROUNDINGS));
   prepareMount(mount, options.mount === undefined && SURROUNDINGS.uid !== 0);
   const probes = new ServedProbes(warn);
-  // Most servers trace nobody.
-  const engines = options.follow === undefined ? undefined : await import('../serve/engine-events.ts');
-  let events: EngineEvents | undefined;
-  const server = await startServer({
-    mount,
-    probes,
-    ...(engines === undefined
-      ? {}
-      : { taskEvents: (arrived: () => void) => (events = new engines.EngineEvents(arrived, warn)) }),
-    ...(options.mode === undefined ? {} : { mode: options.mode }),
-    ...(options.maxEvents === undefined ? {} : { maxEvents: options.maxEvents }),
-  });
+  const { server, letGo } = await startFollowingServer(
+    {
+      mount,
+      probes,
+      ...(options.mode === undefined ? {} : { mode: options.mode }),
+      ...(options.maxEvents === undefined ? {} : { maxEvents: options.maxEvents }),
+    },
+    options.follow,
+    warn,
+  );
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => void server.stop());
   announceServer(server.mount);
   process.stdout.write(`usertrace: serving user_events at ${server.mount}\n`);
   await server.stopped;
-  await events?.close();
+  await letGo();
   await probes.close();
 }
 

@@ -6,6 +6,7 @@ import { errorCode, EXIT, Failure } from '../failure.ts';
 import { isInForeground, TERMINAL_SIGNALS } from '../recording/followed-command.ts';
 import { counted } from '../recording/quantities.ts';
 import { checkCommand, exitCodeOfStartError } from '../run/command.ts';
+import { givenEnvironment, givenWords } from '../run/given-texts.ts';
 import { RELAYED_SIGNALS } from '../run/signals.ts';
 import { JsonOutput } from '../watch/json-output.ts';
 import { LineBatch } from '../watch/line-batch.ts';
@@ -42,8 +43,8 @@ export async function watch(command: readonly string[], options: WatchOptions): 
   if (command.length > 0 === (options.pid !== undefined))
     throw new Failure('name either processes with -p, or a command after --; see --help', EXIT.usage);
   const selection = parseSelection(options.events ?? defaultEvents(options));
-  const program = command[0];
-  if (program !== undefined) checkCommand(program, process.env['PATH'] ?? '');
+  const [program] = givenWords(command);
+  if (program !== undefined) checkCommand(program);
   // Most of what it needs is for -o alone.
   const recordings = options.output === undefined ? undefined : await import('../watch/watch-recording.ts');
   return new Watch(selection, options, recordings?.WatchRecording).run(command);
@@ -86,6 +87,7 @@ class Watch {
       outputs: this.#outputs,
       wantsArguments: showsLines || options.output !== undefined,
       ended: (pid, end) => this.#ends.set(pid, end),
+      failed: (reason) => this.#fail(reason),
     });
   }
 
@@ -103,6 +105,7 @@ class Watch {
     } catch (error) {
       this.#failure ??= error;
     }
+    this.#watcher.flush();
     this.#text?.end();
     this.#lines.flush();
     await this.#finishRecording();
@@ -136,7 +139,7 @@ class Watch {
     }
   }
 
-  async #watchCommand([program = '', ...args]: readonly string[]): Promise<number> {
+  async #watchCommand(words: readonly string[]): Promise<number> {
     const numbers = this.#options.filter ? filterNumbers(this.#selection) : undefined;
     this.#beginRecording();
     let group: ProcessEngine | undefined;
@@ -150,7 +153,8 @@ class Watch {
     for (const signal of RELAYED_SIGNALS) process.on(signal, passOn);
     try {
       const filter = numbers === undefined ? {} : { filter: seccompFilter(numbers) };
-      const env = { ...process.env, ...this.#recording?.environment };
+      const [program = '', ...args] = givenWords(words);
+      const env = givenEnvironment(this.#recording?.environment);
       // Node has its own three descriptors close at exec; named, they are given on.
       group = this.#start({ command: program, args, env, stdio: [0, 1, 2], ...filter });
       await this.#untilOver();

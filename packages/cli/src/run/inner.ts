@@ -6,16 +6,17 @@
  * undone when CMD ends. What CMD started and left behind keeps running, and gets errors from the tree.
  */
 
-import { type ChildProcess, spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { Socket } from 'node:net';
 import { finished } from 'node:stream/promises';
 import { setTimeout as delay } from 'node:timers/promises';
+import { bytesOf, StartedProgram } from '@usertrace/linux';
 import type { DirectoryNode, RunningServer } from '@usertrace/tracefs';
 import { EXIT, Failure, describeError } from '../failure.ts';
 import { anyEventMatcher } from '../pattern.ts';
+import { startFollowingServer } from '../serve/following-server.ts';
 import { parseEventNames } from '../tree/texts.ts';
-import { exitCodeOf, exitCodeOfStartError } from './command.ts';
+import { exitCodeOf, exitCodeOfStartError, exitCodeOfTask } from './command.ts';
 import { commandNamespace } from './namespace.ts';
 import { nodeAt, readText, writeText } from './own-tree.ts';
 import {
@@ -28,6 +29,8 @@ import {
 import { Recorder } from './recorder.ts';
 import { RELAYED_SIGNALS, SignalRelay } from './signals.ts';
 
+/** What a terminal stops a process group with. */
+const STOP_SIGNALS = ['SIGTSTP', 'SIGTTIN', 'SIGTTOU'] as const;
 /** It becomes the command after it has made namespaces for it. */
 const NAMESPACE_MAKER = 'unshare';
 /** How often it is looked whether it has. */
@@ -41,26 +44,42 @@ function say(message: InnerMessage): Promise<void> {
   });
 }
 
+function warn(text: string): void {
+  void say({ kind: 'warning', text });
+}
+
 /** CMD once it exists: where signals go. */
-let command: ChildProcess | undefined;
+let command: StartedProgram | undefined;
 
 const relay = new SignalRelay((signal) => {
   if (command === undefined) process.exit(exitCodeOf({ code: null, signal }));
   command.kill(signal);
 });
 
-function startCommand({ command: own, standIn, isPrivileged, uid, gid }: RunOrder): ChildProcess {
+/** @throws {Failure} when it cannot be started */
+function startCommand({
+  command: own,
+  environment,
+  standIn,
+  isPrivileged,
+  uid,
+  gid,
+}: RunOrder): StartedProgram {
   const argv = standIn ?? own;
-  const [file = '', ...words] = isPrivileged
+  const [file = '', ...args] = isPrivileged
     ? argv
     : [NAMESPACE_MAKER, ...commandNamespace(uid, gid), ...argv];
-  return spawn(file, words, { stdio: ['inherit', 'inherit', 'inherit'] });
+  try {
+    return new StartedProgram({ command: file, args, env: environment });
+  } catch (error) {
+    const name = bytesOf(own[0] ?? '').toString();
+    throw new Failure(`cannot run "${name}": ${(error as Error).message}`, exitCodeOfStartError(error));
+  }
 }
 
 /** Waits until the prober has made the command of the process that waits. */
-async function launched(child: ChildProcess): Promise<void> {
+async function launched(child: StartedProgram): Promise<void> {
   const { pid } = child;
-  if (pid === undefined) return;
   // In the command's own namespaces it is another program.
   while (programName(pid) === NAMESPACE_MAKER) await delay(STAND_IN_LOOK_MS);
   const answer = new Promise<void>((resolve, reject) => {
@@ -88,16 +107,6 @@ function programName(pid: number): string {
   }
 }
 
-/** Waits for CMD's end. @returns its exit code, or what stands for it */
-function ended(child: ChildProcess, name: string): Promise<number> {
-  return new Promise((resolve, reject) => {
-    child.once('error', (error) => {
-      reject(new Failure(`cannot run "${name}": ${error.message}`, exitCodeOfStartError(error)));
-    });
-    child.once('exit', (code, signal) => resolve(exitCodeOf({ code, signal })));
-  });
-}
-
 /** Switches the events that exist now and are meant. @returns their full names */
 async function switchEvents(root: DirectoryNode, pattern: string, isOn: boolean): Promise<string[]> {
   const matches = anyEventMatcher([pattern]);
@@ -123,10 +132,9 @@ async function record(server: RunningServer, order: RunOrder): Promise<void> {
   });
   if (order.patterns.length > 0) server.enableNew(anyEventMatcher(order.patterns));
   command = startCommand(order);
-  const end = ended(command, order.command[0] ?? '');
-  if (order.standIn !== undefined) await Promise.race([launched(command), end]);
+  if (order.standIn !== undefined) await Promise.race([launched(command), command.ended]);
   await say({ kind: 'started' });
-  const exitCode = await end;
+  const exitCode = exitCodeOfTask(await command.ended);
   relay.close();
   const counts = await recorder.finish();
   text.end();
@@ -137,23 +145,37 @@ async function record(server: RunningServer, order: RunOrder): Promise<void> {
 async function main(order: RunOrder): Promise<void> {
   let exitCode: number = EXIT.ok;
   try {
-    const { startServer } = await import('@usertrace/tracefs');
-    const server = await startServer({
-      mount: order.mount,
-      // A run inside a run sees the outer one's tree there, and covers it for its own command.
-      mayCover: true,
-      ...(order.hasConnector ? { processConnectorFd: PROCESS_CONNECTOR_FD } : {}),
-    });
+    if (order.follow !== undefined) stayAwake();
+    const { server, letGo } = await startFollowingServer(
+      {
+        mount: order.mount,
+        // A run inside a run sees the outer one's tree there, and covers it for its own command.
+        mayCover: true,
+        ...(order.hasConnector ? { processConnectorFd: PROCESS_CONNECTOR_FD } : {}),
+      },
+      order.follow,
+      warn,
+    );
     try {
       await record(server, order);
     } finally {
       await server.stop();
+      // What does not stop for that is let go by our end.
+      await letGo().catch((error: unknown) => warn(describeError(error)));
     }
   } catch (error) {
     exitCode = error instanceof Failure ? error.exitCode : EXIT.failure;
     await say({ kind: 'failed', message: describeError(error), exitCode });
   }
   process.exit(exitCode);
+}
+
+/**
+ * A terminal's stop is for CMD and those who print: a tracer that stops with CMD could not let it have the signal before all go on, and
+ * a CMD with a handler of its own for it would stop then.
+ */
+function stayAwake(): void {
+  for (const signal of STOP_SIGNALS) process.on(signal, () => undefined);
 }
 
 for (const signal of RELAYED_SIGNALS) process.on(signal, () => relay.hear('inner', signal));

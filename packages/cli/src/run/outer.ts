@@ -9,11 +9,13 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, constants, openSync } from 'node:fs';
 import type { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
-import { closeDescriptor, openProcessConnector } from '@usertrace/linux';
+import { bytesOf, closeDescriptor, openProcessConnector, type ProgramText } from '@usertrace/linux';
 import { Failure } from '../failure.ts';
 import { anyEventMatcher } from '../pattern.ts';
 import { type CommandLauncher, definedVariables } from '../recording/followed-command.ts';
+import type { Follow } from '../serve/following-server.ts';
 import { checkCommand, exitCodeOf, exitCodeOfStartError } from './command.ts';
+import { givenEnvironment } from './given-texts.ts';
 import {
   attemptNamespaces,
   explainRefusal,
@@ -34,9 +36,13 @@ import { RELAYED_SIGNALS } from './signals.ts';
 export interface RunRequest {
   /** Where CMD finds the tree: a folder that exists. */
   readonly mount: string;
-  readonly command: readonly string[];
+  readonly command: readonly ProgramText[];
   /** Patterns of events that are switched on when they are registered. */
   readonly patterns: readonly string[];
+  /** Engines, in place of the process connector and of searching /proc. */
+  readonly follow?: Follow;
+  /** Told sentences for the user. */
+  readonly warn?: (text: string) => void;
   /** Makes the command of a process that waits, so that it has probes from its first instruction on; else it just begins. */
   readonly launcher?: CommandLauncher;
 }
@@ -68,8 +74,9 @@ export class RunSession {
       process.execPath,
       INNER_PROGRAM,
     ];
-    const connectorFd = order.isPrivileged ? undefined : subscribe();
+    const connectorFd = order.isPrivileged || order.follow !== undefined ? undefined : subscribe();
     this.#inner = spawn(file, words, {
+      serialization: 'advanced',
       stdio: ['inherit', 'inherit', 'inherit', 'pipe', 'ipc', connectorFd ?? 'ignore'],
     });
     // Only our descriptor: the subscription is the inner process's from now on.
@@ -88,7 +95,11 @@ export class RunSession {
       this.#say({ kind: 'signal', signal: signal as (typeof RELAYED_SIGNALS)[number] });
     };
     for (const signal of RELAYED_SIGNALS) process.on(signal, passOn);
-    const { launcher, command } = request;
+    const { launcher, command, warn } = request;
+    if (warn !== undefined)
+      this.#hear((message) => {
+        if (message.kind === 'warning') warn(message.text);
+      });
     if (launcher !== undefined)
       this.#hear((message) => {
         if (message.kind === 'waiting') void this.#launch(launcher, command, message.pid);
@@ -120,9 +131,9 @@ export class RunSession {
     return pid === this.#commandPid;
   }
 
-  async #launch(launcher: CommandLauncher, command: readonly string[], standIn: number): Promise<void> {
+  async #launch(launcher: CommandLauncher, command: readonly ProgramText[], standIn: number): Promise<void> {
     this.#commandPid = standIn;
-    const [program = '', ...args] = command;
+    const [program = '', ...args] = command.map((text) => bytesOf(text).toString());
     try {
       await launcher.launch({ standIn, command: program, args, env: definedVariables(process.env) });
       this.#say({ kind: 'launched' });
@@ -143,14 +154,14 @@ export class RunSession {
 
   #whenEnded(): Promise<RunEnd> {
     return new Promise((resolve, reject) => {
-      let last: InnerMessage | undefined;
+      let last: Extract<InnerMessage, { kind: 'ended' | 'failed' }> | undefined;
       this.#hear((message) => {
-        last = message;
+        if (message.kind === 'ended' || message.kind === 'failed') last = message;
       });
       this.#inner.once('error', (error) => reject(new Failure(`cannot start unshare: ${error.message}`)));
       this.#inner.once('close', (code, signal) => {
         if (last?.kind === 'ended') resolve(last.end);
-        else if (last?.kind === 'failed') reject(new Failure(last.message, last.exitCode));
+        else if (last !== undefined) reject(new Failure(last.message, last.exitCode));
         else reject(new Failure('the serving process ended too early', exitCodeOf({ code, signal }) || 1));
       });
     });
@@ -181,12 +192,12 @@ function isDirectory(path: string): boolean {
 }
 
 /** Checks all that can be checked before any process is made. */
-function prepare({ launcher, ...request }: RunRequest): Omit<RunOrder, 'hasConnector'> {
-  anyEventMatcher(request.patterns);
-  checkCommand(request.command[0] ?? '', process.env['PATH'] ?? '');
-  if (!isDirectory(request.mount)) {
+function prepare({ mount, command, patterns, follow, launcher }: RunRequest): Omit<RunOrder, 'hasConnector'> {
+  anyEventMatcher(patterns);
+  checkCommand(command[0] ?? '');
+  if (!isDirectory(mount)) {
     throw new Failure(
-      `there is no folder ${request.mount} to mount on, and none can be made in sysfs; name another with --mount DIR, ` +
+      `there is no folder ${mount} to mount on, and none can be made in sysfs; name another with --mount DIR, ` +
         'and tell the program to look there',
     );
   }
@@ -196,7 +207,11 @@ function prepare({ launcher, ...request }: RunRequest): Omit<RunOrder, 'hasConne
   const attempt = attemptNamespaces(isPrivileged, uid, gid);
   if (!attempt.succeeded) throw new Failure(explainRefusal(attempt, isPrivileged, readNamespaceSettings()));
   return {
-    ...request,
+    mount,
+    command,
+    patterns,
+    environment: givenEnvironment(),
+    ...(follow === undefined ? {} : { follow }),
     ...(launcher === undefined ? {} : { standIn: launcher.standIn }),
     isPrivileged,
     uid,

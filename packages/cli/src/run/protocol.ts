@@ -1,6 +1,6 @@
 /**
  * What the outer and the inner process of `usertrace run` say to each other over Node's IPC channel, besides the
- * trace text, which has a pipe of its own.
+ * trace text, which has a pipe of its own. The channel takes bytes (`serialization: 'advanced'`).
  *
  * The outer process belongs to the user: it checks arguments, prints, and ends with CMD's status. The inner one
  * stands in the namespaces, serves the tree and is CMD's parent. Each side sends `OuterMessage`s or
@@ -8,6 +8,8 @@
  * probes is made of a process that waits: the inner one says `waiting`, and the outer one has the prober launch the command in it.
  */
 
+import type { ProgramText } from '@usertrace/linux';
+import type { Follow } from '../serve/following-server.ts';
 import type { RelayedSignal } from './signals.ts';
 
 /** The file descriptor of the inner process that takes the trace text. */
@@ -21,7 +23,9 @@ export interface RunOrder {
   /** Where the tree is mounted. */
   readonly mount: string;
   /** The command and its arguments, at least the command. */
-  readonly command: readonly string[];
+  readonly command: readonly ProgramText[];
+  /** Its environment, `NAME=VALUE` each: the inner process's own has gone through Node, which takes text alone. */
+  readonly environment: readonly ProgramText[];
   /** Patterns of events that are switched on when they are registered. */
   readonly patterns: readonly string[];
   /** The command line of a process that waits until a prober has it become the command; without probes there is none. */
@@ -30,6 +34,8 @@ export interface RunOrder {
   readonly isPrivileged: boolean;
   /** Whether PROCESS_CONNECTOR_FD is one. */
   readonly hasConnector: boolean;
+  /** Whether the command is to be followed by engines. */
+  readonly follow?: Follow;
   /** The user's own ids, for CMD. */
   readonly uid: number;
   readonly gid: number;
@@ -57,6 +63,7 @@ export interface RunEnd {
 export type InnerMessage =
   | { readonly kind: 'waiting'; readonly pid: number }
   | { readonly kind: 'started' }
+  | { readonly kind: 'warning'; readonly text: string }
   | { readonly kind: 'switched'; readonly events: readonly string[] }
   | { readonly kind: 'failed'; readonly message: string; readonly exitCode: number }
   | { readonly kind: 'ended'; readonly end: RunEnd };

@@ -11,22 +11,16 @@ import { existsSync } from 'node:fs';
 import { isStopStatus, PTRACE, PTRACE_EVENT, PTRACE_OPTION, SIGNAL, stopEvent } from '@usertrace/abi';
 import { ERRNO, ErrnoError } from '@usertrace/base';
 import { libc, SYSTEM_CALL, systemCallError } from '../bindings.ts';
-import { programFiles } from './program-files.ts';
+import { ProgramImage, type ProgramStart } from './program-image.ts';
+import { bytesOf } from './program-text.ts';
 import type { RemoteCaller } from './remote-call.ts';
+import { ENOEXEC, spawnProgram, type Stdio } from './spawn-process.ts';
 import type { StopWaiter } from './stop-waiter.ts';
 import { StringsImage } from './strings-image.ts';
 import type { SystemPtrace } from './system-ptrace.ts';
 import { traceeStatus } from './tracee-status.ts';
 
 const STOP_DEADLINE_MS = 5_000;
-const POSIX_SPAWN_SETSIGDEF = 4;
-const POSIX_SPAWN_SETSIGMASK = 8;
-/** posix_spawnattr_t has 336 bytes in glibc and musl, posix_spawn_file_actions_t 80. */
-const SPAWN_STRUCTURE_BYTES = 512;
-/** Node closes its own at exec, unless they are said to stay (posix_spawn_file_actions_adddup2(3)). */
-const OUR_STDIO = [0, 1, 2] as const;
-/** A file that is no program is given to the shell (execvp(3)). */
-const ENOEXEC = 8;
 
 /** The stand-in, and what stands in for it where it is not: neither reads the descriptors that are the program's. */
 const SLEEP = '/bin/sleep';
@@ -42,17 +36,14 @@ const PR_SET_NO_NEW_PRIVS = 38n;
 const SECCOMP_SET_MODE_FILTER = 1n;
 /** Strings of a program's start: the kernel takes no more either (MAX_ARG_STRINGS aside, a quarter of 8 MiB). */
 const MAX_STRINGS_BYTES = 2_097_152;
+/** Of the folder and the filter, besides their bytes. */
+const PLACE_BYTES = 64;
 
 /** What to start, and how. */
-export interface LaunchOptions {
-  /** The program: a path, or a name that is looked for in PATH. */
-  readonly command: string;
-  readonly args?: readonly string[];
-  /** Its environment; ours if left out. */
-  readonly env?: Readonly<Record<string, string | undefined>>;
+export interface LaunchOptions extends ProgramStart {
   readonly cwd?: string;
   /** Its descriptors 0, 1 and 2; ours if left out. */
-  readonly stdio?: readonly [number, number, number];
+  readonly stdio?: Stdio;
   /** A seccomp filter, an array of `struct sock_filter`. */
   readonly filter?: Uint8Array;
   /**
@@ -83,15 +74,15 @@ export class Launcher {
    * @throws {ErrnoError} what execve(2) answered, ENOENT for a name that is not in PATH, E2BIG for too much text
    */
   launch(launch: LaunchOptions, traceOptions: number): number {
-    const doing = `start "${launch.command}"`;
-    const files = programFiles(launch.command, (launch.env ?? process.env)['PATH']);
-    if (files.length === 0) throw systemCallError(ERRNO.ENOENT, doing);
+    const doing = `start "${bytesOf(launch.command).toString()}"`;
+    const program = new ProgramImage(launch);
+    if (!program.isFound) throw systemCallError(ERRNO.ENOENT, doing);
     const pid = launch.standIn ?? this.#startStandIn(launch, doing);
     try {
       const seized = this.#ptrace.seize(pid, STAND_IN_OPTIONS);
       if (seized < 0) throw seizeError(pid, -seized, doing);
       this.#stop(pid, doing);
-      this.#becomeProgram(pid, launch, files, doing);
+      this.#becomeProgram(pid, launch, program, doing);
       this.#ptrace.setOptions(pid, traceOptions);
     } catch (error) {
       if (launch.standIn !== undefined) {
@@ -124,41 +115,17 @@ export class Launcher {
   }
 
   #startStandIn({ stdio }: LaunchOptions, doing: string): number {
-    const attributes = new Uint8Array(SPAWN_STRUCTURE_BYTES);
-    const actions = new Uint8Array(SPAWN_STRUCTURE_BYTES);
-    const pid = new Int32Array(32);
-    const all = new Uint8Array(128).fill(0xff);
-    const c = libc();
-    c.posix_spawnattr_init(attributes);
-    c.posix_spawn_file_actions_init(actions);
-    try {
-      c.posix_spawnattr_setflags(attributes, POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK);
-      c.posix_spawnattr_setsigdefault(attributes, all);
-      c.posix_spawnattr_setsigmask(attributes, new Uint8Array(128));
-      for (const [wanted, fd] of (stdio ?? OUR_STDIO).entries())
-        c.posix_spawn_file_actions_adddup2(actions, fd, wanted);
-      const [file = '', ...args] = existsSync(SLEEP)
-        ? [SLEEP, STAND_IN_S]
-        : [process.execPath, '-e', NODE_SLEEP];
-      const failed = c.posix_spawn(pid, file, actions, attributes, [file, ...args, null], [null]);
-      if (failed !== 0) throw systemCallError(failed, doing);
-    } finally {
-      c.posix_spawn_file_actions_destroy(actions);
-      c.posix_spawnattr_destroy(attributes);
-    }
-    return pid[0] as number;
+    const standIn = existsSync(SLEEP)
+      ? { command: SLEEP, args: [STAND_IN_S] }
+      : { command: process.execPath, args: ['-e', NODE_SLEEP] };
+    const pid = spawnProgram(new ProgramImage({ ...standIn, env: [] }), stdio);
+    if (pid < 0) throw systemCallError(-pid, doing);
+    return pid;
   }
 
-  #becomeProgram(pid: number, launch: LaunchOptions, files: readonly string[], doing: string): void {
-    const { command, args = [], env = process.env, cwd, filter } = launch;
-    const environment = Object.entries(env).flatMap(([name, value]) =>
-      value === undefined ? [] : [`${name}=${value}`],
-    );
-    const texts = [command, ...args, ...environment, ...files, '/bin/sh', cwd ?? ''];
-    const size = texts.reduce(
-      (sum, text) => sum + Buffer.byteLength(text) + 40,
-      4096 + (filter?.length ?? 0),
-    );
+  #becomeProgram(pid: number, launch: LaunchOptions, wanted: ProgramImage, doing: string): void {
+    const { cwd, filter } = launch;
+    const size = wanted.size + PLACE_BYTES + Buffer.byteLength(cwd ?? '') + (filter?.length ?? 0);
     if (size > MAX_STRINGS_BYTES) throw systemCallError(ERRNO.E2BIG, doing);
     const made = this.#call(pid, SYSTEM_CALL.mmap, [
       0n,
@@ -170,13 +137,8 @@ export class Launcher {
     ]);
     if (made < 0n) throw systemCallError(Number(-made), doing);
 
-    const image = new StringsImage(made, size);
-    const argv = image.putPointers([command, ...args].map((text) => image.putString(text)));
-    const envp = image.putPointers(environment.map((text) => image.putString(text)));
-    const paths = files.map((file) => image.putString(file));
-    const shellArgs = files.map((file) => ['/bin/sh', file, ...args].map((text) => image.putString(text)));
-    const shellArgv = shellArgs.map((pointers) => image.putPointers(pointers));
-    const shell = image.putString('/bin/sh');
+    const image = new StringsImage(made, Buffer.alloc(size));
+    const { attempts, shell, envp } = wanted.layOut(image);
     const folder = image.putString(cwd ?? '.');
     const instructions = filter === undefined ? 0n : image.put(filter);
     const program = image.put(
@@ -192,14 +154,10 @@ export class Launcher {
     if (filter !== undefined) this.#installFilter(pid, program, doing);
 
     let failed: number = ERRNO.ENOENT;
-    for (const [index, file] of paths.entries()) {
+    for (const { file, argv, shellArgv } of attempts) {
       let answer = this.#caller.callUnsafely(pid, SYSTEM_CALL.execve, [file, argv, envp]);
       if (answer.kind === 'answered' && answer.value === BigInt(-ENOEXEC))
-        answer = this.#caller.callUnsafely(pid, SYSTEM_CALL.execve, [
-          shell,
-          shellArgv[index] as bigint,
-          envp,
-        ]);
+        answer = this.#caller.callUnsafely(pid, SYSTEM_CALL.execve, [shell, shellArgv, envp]);
       if (answer.kind === 'executed') {
         // The remote call blocked all signals, and exec keeps that.
         this.#ptrace.writeSignalMask(pid, new BigUint64Array(16));

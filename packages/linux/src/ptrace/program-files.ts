@@ -1,6 +1,7 @@
-/** Where execvp(3) would look for a program. */
+/** Where execvp(3) would look for a program. Names of files are bytes: a folder need not be UTF-8. */
 import { accessSync, constants } from 'node:fs';
 import path from 'node:path';
+import { bytesOf, type ProgramText } from './program-text.ts';
 
 const USUAL_FOLDERS = '/usr/local/bin:/usr/bin:/bin';
 
@@ -10,11 +11,14 @@ const USUAL_FOLDERS = '/usr/local/bin:/usr/bin:/bin';
  * @param command a path, which is taken as it is, or a name
  * @param folders as PATH has them, an empty one is the current folder; the usual ones if undefined
  */
-export function programFiles(command: string, folders: string = USUAL_FOLDERS): string[] {
-  if (command.includes('/')) return [command];
-  return folders
+export function programFiles(command: ProgramText, folders: ProgramText = USUAL_FOLDERS): Buffer[] {
+  // One character a byte, so that they can be split and joined.
+  const name = bytesOf(command).toString('latin1');
+  if (name.includes('/')) return [bytesOf(command)];
+  return bytesOf(folders)
+    .toString('latin1')
     .split(':')
-    .map((folder) => path.join(folder === '' ? '.' : folder, command))
+    .map((folder) => Buffer.from(path.join(folder === '' ? '.' : folder, name), 'latin1'))
     .filter((file) => {
       try {
         accessSync(file, constants.X_OK);

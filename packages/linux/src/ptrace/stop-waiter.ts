@@ -18,9 +18,9 @@ import { monotonicNow } from '../clock.ts';
 import { sendSignalAtStops, Tick } from './tick.ts';
 
 /** Each tick wakes this thread, on a virtual machine for 20 µs and more: with 0.4 ms it took a fifth of its time. */
-const TICK_NS = 2_000_000;
-/** Node's loop waits so long at most while tasks stop one after the other; a round of it costs some 100 µs. */
-const MAX_BUSY_NS = 10_000_000;
+const TICK_NS = 10_000_000;
+/** Node's loop waits so long at most while tasks stop one after the other; a round of it costs some 200 µs, and caches. */
+const MAX_BUSY_NS = 30_000_000;
 /** So often it is looked without a signal; a worker thread gets no signals and looks more often. */
 const STANDBY_MS = 250;
 const WORKER_STANDBY_MS = 2;

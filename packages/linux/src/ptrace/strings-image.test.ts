@@ -8,7 +8,7 @@ function at(address: bigint): number {
 }
 
 it('strings and pointers lie where their addresses say', () => {
-  const image = new StringsImage(BASE, 128);
+  const image = new StringsImage(BASE, Buffer.alloc(128));
   const first = image.putString('sh');
   const second = image.putString('größer');
   const array = image.putPointers([first, second]);
@@ -17,4 +17,11 @@ it('strings and pointers lie where their addresses say', () => {
   expect([array % 8n, second % 8n]).toEqual([0n, 0n]);
   const pointers = [0, 8, 16].map((offset) => image.bytes.readBigUInt64LE(at(array) + offset));
   expect(pointers).toEqual([first, second, 0n]);
+});
+
+it('bytes that are no text stay as they are', () => {
+  const image = new StringsImage(BASE, Buffer.alloc(128));
+  image.putString('a');
+  const address = image.putString(Uint8Array.of(0xff, 0x80, 0x61));
+  expect([...image.at(address).subarray(0, 4)]).toEqual([0xff, 0x80, 0x61, 0]);
 });

@@ -1,4 +1,6 @@
-/** Strings and arrays of pointers to them, laid out for another process's memory at a known address. */
+import { bytesOf, type ProgramText } from './program-text.ts';
+
+/** Strings and arrays of pointers to them, laid out for memory at a known address: another process's, or ours. */
 export class StringsImage {
   /** To be written there. */
   readonly bytes: Buffer;
@@ -7,11 +9,11 @@ export class StringsImage {
 
   /**
    * @param base the address that the first byte will have there; a multiple of 8
-   * @param size bytes in all
+   * @param bytes zeros, as many as there is room for
    */
-  constructor(base: bigint, size: number) {
+  constructor(base: bigint, bytes: Buffer) {
     this.#base = base;
-    this.bytes = Buffer.alloc(size);
+    this.bytes = bytes;
   }
 
   /** Adds bytes, aligned to 8; returns their address there. */
@@ -23,12 +25,17 @@ export class StringsImage {
   }
 
   /** Adds a string with its zero byte. */
-  putString(text: string): bigint {
-    return this.put(Buffer.from(`${text}\0`));
+  putString(text: ProgramText): bigint {
+    return this.put(Buffer.concat([bytesOf(text), Buffer.alloc(1)]));
   }
 
   /** Adds an array of pointers with its null pointer. */
   putPointers(pointers: readonly bigint[]): bigint {
     return this.put(new Uint8Array(BigUint64Array.from([...pointers, 0n]).buffer));
+  }
+
+  /** The bytes from an address on. */
+  at(address: bigint): Buffer {
+    return this.bytes.subarray(Number(address - this.#base));
   }
 }

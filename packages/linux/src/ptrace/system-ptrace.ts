@@ -27,6 +27,9 @@ export class SystemPtrace {
   /** struct iovec for our side and for the other. */
   readonly #vectors = new BigUint64Array(16);
   readonly #vectorsAddress = addressOf(this.#vectors);
+  /** Where memory was read into last, and its address: mostly it is the same again. */
+  #knownMemory: Uint8Array | undefined;
+  #knownAddress = 0;
 
   /** Begins to trace a task without stopping it (PTRACE_SEIZE). */
   seize(tid: number, options: number): number {
@@ -110,14 +113,26 @@ export class SystemPtrace {
   /**
    * Reads a task's memory (process_vm_readv(2)).
    *
+   * @param into where to, from `offset` on
+   * @param size in bytes; as much as there is room for, if left out
    * @returns the count of bytes, fewer where mapped memory ends; or the negative error number
    */
-  readMemory(tid: number, address: bigint, into: Uint8Array): number {
-    if (into.length === 0) return 0;
-    this.#vectors[0] = BigInt(addressOf(into));
-    this.#vectors[1] = BigInt(into.length);
+  readMemory(
+    tid: number,
+    address: bigint,
+    into: Uint8Array,
+    offset = 0,
+    size: number = into.length - offset,
+  ): number {
+    if (size === 0) return 0;
+    if (into !== this.#knownMemory) {
+      this.#knownMemory = into;
+      this.#knownAddress = addressOf(into);
+    }
+    this.#vectors[0] = BigInt(this.#knownAddress + offset);
+    this.#vectors[1] = BigInt(size);
     this.#vectors[2] = address;
-    this.#vectors[3] = BigInt(into.length);
+    this.#vectors[3] = BigInt(size);
     const ours = this.#vectorsAddress;
     return failure(this.#libc.syscall(SYSTEM_CALL.process_vm_readv, tid, ours, 1, ours + 16, 1, 0));
   }

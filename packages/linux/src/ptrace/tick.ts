@@ -3,9 +3,9 @@
  * and which does not restart system calls, so that waitpid(2) answers EINTR.
  *
  * waitpid(2) has no timeout, and a signal set with its own timeout (sigtimedwait(2) for SIGCHLD) would need a signal for
- * each stop, of which threads of V8 took a part: a third slower in the loop of 200,000 stops. The signal is blocked
- * except during `wait`, so that no other system call of this thread is ever interrupted. A tick that comes between the
- * unblocking and the wait is lost; the one after it is not.
+ * each stop, of which threads of V8 took a part: a third slower in the loop of 200,000 stops. The signal is blocked except
+ * between `begin` and `end`: to block it between one wait and the next took two system calls more for each stop. So a tick may
+ * interrupt what is called there besides, if that sleeps; one that comes outside of a wait is lost, and the one after it is not.
  */
 import { SIGNAL } from '@usertrace/abi';
 import { assert } from '@usertrace/base';
@@ -73,28 +73,29 @@ export class Tick {
   /** Begins to tick, until `end` was called as often. */
   begin(): void {
     this.#userCount += 1;
-    if (this.#userCount === 1) this.#set(this.#ticking);
+    if (this.#userCount > 1) return;
+    this.#set(this.#ticking);
+    this.#libc.pthread_sigmask(SIG_UNBLOCK, this.#maskAddress, null);
   }
 
   /** Ends what one `begin` began. */
   end(): void {
     assert(this.#userCount > 0, 'a tick ends once for each beginning');
     this.#userCount -= 1;
-    if (this.#userCount === 0) this.#set(this.#still);
+    if (this.#userCount > 0) return;
+    this.#libc.pthread_sigmask(SIG_BLOCK, this.#maskAddress, null);
+    this.#set(this.#still);
   }
 
   /**
-   * waitpid(2) that a tick may end.
+   * waitpid(2) that a tick ends; between `begin` and `end`.
    *
    * @param pid,status,options as of waitpid(2)
    * @returns its answer, or the negative error number: EINTR after a tick
    */
   wait(pid: number, status: number, options: number): number {
-    this.#libc.pthread_sigmask(SIG_UNBLOCK, this.#maskAddress, null);
     const answer = this.#libc.waitpid(pid, status, options);
-    const failed = answer < 0 ? failure(answer) : answer;
-    this.#libc.pthread_sigmask(SIG_BLOCK, this.#maskAddress, null);
-    return failed;
+    return answer < 0 ? failure(answer) : answer;
   }
 
   /** Gives the timer back; the signal stays handled and blocked, as a late one may be pending. */

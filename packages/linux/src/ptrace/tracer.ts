@@ -3,12 +3,13 @@
  * stops. The listener, who holds this, decides what to do with them. One for a thread, as the kernel knows a tracer by its
  * thread.
  */
-import { SIGNAL, WAIT_OPTION } from '@usertrace/abi';
+import { SIGNAL, type TaskEnd, WAIT_OPTION } from '@usertrace/abi';
 import { ErrnoError } from '@usertrace/base';
 import { libc, SYSTEM_CALL } from '../bindings.ts';
 import { type LaunchOptions, Launcher } from './launch.ts';
 import { pidOfHandle, ProcessHandle } from './process-handle.ts';
 import { type RemoteAnswer, RemoteCaller } from './remote-call.ts';
+import { startedProgram } from './started-program.ts';
 import { type StopListener, StopWaiter } from './stop-waiter.ts';
 import { SystemPtrace } from './system-ptrace.ts';
 import { threadsOf, type TraceeStatus, traceeStatus, yamaScope } from './tracee-status.ts';
@@ -118,14 +119,15 @@ export class SystemTracer extends SystemPtrace {
     return pid;
   }
 
-  /** Whether a process was started by `launch` and not yet forgotten. */
+  /** Whether a process is a child that libuv does not wait for: started by `launch`, or a StartedProgram. */
   isChild(pid: number): boolean {
-    return this.#children.has(pid);
+    return this.#children.has(pid) || startedProgram(pid) !== undefined;
   }
 
   /** The end of a child was seen: nobody has to wait for it. */
-  forgetChild(pid: number): void {
+  forgetChild(pid: number, end: TaskEnd): void {
     this.#children.delete(pid);
+    startedProgram(pid)?.tell(end);
   }
 
   /** Waits for children that ended after they were detached, so that they leave no zombie. */
