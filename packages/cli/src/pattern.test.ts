@@ -38,9 +38,9 @@ describe('eventMatcher()', () => {
   });
 
   it('answers at once for many stars', () => {
-    const start = performance.now();
+    const start = process.cpuUsage();
     expect(eventMatcher(`${'*'.repeat(200)}b`)('user_events', 'a'.repeat(500))).toBe(false);
-    expect(performance.now() - start).toBeLessThan(1000);
+    expect(process.cpuUsage(start).user / 1000).toBeLessThan(1000); // Others may keep the machine busy.
   });
 
   it.each(['', 'ev[', 'ev[]', 'ev[z-a]', 'x'.repeat(1025)])('refuses %j as wrong usage', (pattern) => {

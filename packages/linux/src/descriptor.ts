@@ -2,7 +2,8 @@
  * File descriptors as plain numbers: opening, closing, and the calls of the hot path, which answer like the kernel
  * itself does, a count or a negative error number, and never throw.
  */
-import { checked, failure, libc, type Pointer } from './bindings.ts';
+import { checked, failure, libc } from './bindings.ts';
+import type { Pointer } from './libc-functions.ts';
 
 /** Flags of open(2) (asm-generic/fcntl.h). */
 export const O = {

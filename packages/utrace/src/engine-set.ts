@@ -20,6 +20,8 @@ export class EngineSet {
    * a stop costs less when they need not be asked one by one.
    */
   hasWishes = false;
+  /** The one engine, if there is one alone: what most tasks have. */
+  only: Engine | undefined;
   #engines: Engine[] = [];
 
   get list(): readonly Engine[] {
@@ -41,6 +43,7 @@ export class EngineSet {
         `Cannot attach more than ${MAX_ENGINES} engines to task ${engine.task.tid}`,
       );
     this.#engines.push(engine);
+    this.#noteOnly();
   }
 
   /** Counts anew what attached engines want to be told of. */
@@ -81,9 +84,14 @@ export class EngineSet {
     if (!this.hasWishes || !this.#hasDetached()) return NONE;
     const dropped = this.#engines.filter((engine) => !isAttached(engine));
     this.#engines = this.#engines.filter(isAttached);
+    this.#noteOnly();
     this.countEvents();
     letGo(dropped);
     return dropped;
+  }
+
+  #noteOnly(): void {
+    this.only = this.#engines.length === 1 ? this.#engines[0] : undefined;
   }
 
   #hasDetached(): boolean {
@@ -95,6 +103,7 @@ export class EngineSet {
   reap(): void {
     const engines = this.#engines;
     this.#engines = [];
+    this.#noteOnly();
     for (const engine of engines) if (engine.attachment === 'attached') engine.attachment = 'reaped';
     letGo(engines);
   }

@@ -19,9 +19,10 @@ export interface Birth {
   readonly isThread: boolean;
 }
 
-/** A signal that is about to be delivered. */
+/** A signal that is about to be delivered. It stays as it is, but for `information`. */
 export interface SignalReport {
   readonly signal: number;
+  /** Valid until the callback answers. */
   readonly information: SignalInformation;
   readonly disposition: Disposition;
   /** It is a SIGTRAP that only tells that a step was done; nobody gets it unless a callback says DELIVER. */

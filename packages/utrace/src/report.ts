@@ -51,6 +51,23 @@ export class Report {
     return this.#advance();
   }
 
+  /**
+   * Reports an event to the only engine, which wants it and not QUIESCE: what `run` does then, in fewer steps.
+   *
+   * @returns as `run`
+   */
+  tell(engine: Engine, event: number): boolean {
+    this.isActive = true;
+    this.#event = event;
+    this.disposition = 0;
+    this.#count = 1;
+    this.#called = 1;
+    this.#isQuiesced = false;
+    if (!this.#call(engine, event)) return false;
+    this.isActive = false;
+    return true;
+  }
+
   #advance(): boolean {
     const event = this.#event;
     const isReversed = event === Event.SYSCALL_ENTRY;

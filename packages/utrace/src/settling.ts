@@ -17,6 +17,9 @@ export class Settling {
   readonly #parts: TaskParts;
   /** The options that the kernel has. */
   #options: number;
+  /** What `#options` are for. */
+  #optionsEvents = -1;
+  #optionsFiltered = false;
   #isDeciding = false;
   /** It reported for a wish since it last went on. */
   #hasReported = false;
@@ -51,6 +54,38 @@ export class Settling {
     } finally {
       this.#isDeciding = false;
     }
+  }
+
+  /**
+   * Lets a task go on whose only engine wants nothing else: what `settle` does then, in fewer steps.
+   *
+   * @returns false when there is more to decide
+   */
+  goOn(): boolean {
+    const { engines, stop, step, calls } = this.#parts;
+    const task = this.#task;
+    const isPlain =
+      engines.events === this.#optionsEvents &&
+      task.isFiltered === this.#optionsFiltered &&
+      stop.kind !== 'group' &&
+      step.wish === Action.RESUME &&
+      !this.#wasHeld &&
+      !this.#isDeciding;
+    if (!isPlain) return false;
+    this.#hasReported = false;
+    step.hasTrapFlag = false;
+    const wantsCalls = (engines.events & SYSTEM_CALL_EVENTS) !== 0 && (!task.isFiltered || calls.isInside);
+    let request: number = PTRACE.CONT;
+    if (!task.isFiltered ? wantsCalls : wantsCalls && (engines.events & Event.SYSCALL_EXIT) !== 0)
+      request = PTRACE.SYSCALL;
+    else calls.forget();
+    const signal = stop.pendingSignal;
+    stop.pendingSignal = 0;
+    const answer = task.port.resume(task.tid, request, signal);
+    if (this.#waiting.length > 0) this.wakeQuiet();
+    if (answer < 0) task.vanished();
+    else task.wentOn('running');
+    return true;
   }
 
   /** Resolves when it stands still for an engine, or the engine is detached. */
@@ -116,6 +151,10 @@ export class Settling {
     const wish = engines.takeWish(step.wish);
     const options = optionsFor(engines.events, this.#task.isFiltered);
     if (options !== this.#options && port.setOptions(tid, options) === 0) this.#options = options;
+    if (options === this.#options) {
+      this.#optionsEvents = engines.events;
+      this.#optionsFiltered = this.#task.isFiltered;
+    }
     const signal = stop.pendingSignal;
     stop.pendingSignal = 0;
     const listens = stop.kind === 'group';

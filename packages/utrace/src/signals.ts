@@ -1,7 +1,33 @@
 /** What signals would do, and which SIGTRAPs are steps. */
-import { defaultAction, SIGNAL, TRAP_CODE } from '@usertrace/abi';
+import { defaultAction, SIGNAL, type SignalInformation, TRAP_CODE } from '@usertrace/abi';
 import type { TraceeStatus } from '@usertrace/linux';
 import type { Disposition } from './actions.ts';
+import type { SignalReport } from './engine.ts';
+
+/** What engines are told of a signal. What it would do is found out when somebody asks. */
+export class ReportedSignal implements SignalReport {
+  readonly signal: number;
+  readonly information: SignalInformation;
+  readonly isStep: boolean;
+  readonly #status: TraceeStatus | undefined;
+
+  /** @param status of its task when it came; undefined for that of a step */
+  constructor(
+    signal: number,
+    information: SignalInformation,
+    status: TraceeStatus | undefined,
+    isStep: boolean,
+  ) {
+    this.signal = signal;
+    this.information = information;
+    this.isStep = isStep;
+    this.#status = status;
+  }
+
+  get disposition(): Disposition {
+    return dispositionOf(this.signal, this.#status);
+  }
+}
 
 /**
  * What a signal does to a program (signal(7)).

@@ -7,7 +7,7 @@ import { Event } from './actions.ts';
 import type { Birth } from './engine.ts';
 import type { EngineSet } from './engine-set.ts';
 import type { Report } from './report.ts';
-import { dispositionOf, isStepTrap } from './signals.ts';
+import { isStepTrap, ReportedSignal } from './signals.ts';
 import type { Step } from './step.ts';
 import type { Stop } from './stop.ts';
 import type { SystemCallProgress } from './system-call-progress.ts';
@@ -68,7 +68,7 @@ export class StopReader {
   exec(formerTid: number): void {
     this.#stop.kind = 'event';
     this.#stop.formerTid = formerTid;
-    this.#reportIfWanted(Event.EXEC);
+    this.#task.report(Event.EXEC);
   }
 
   /** A step ended with the exit of a system call. */
@@ -86,9 +86,7 @@ export class StopReader {
     this.#stop.call = call;
     this.#stop.kind = this.#calls.advance(this.#task, call);
     this.#stop.isResumedEntry = false;
-    if (this.#stop.kind === 'entry') this.#reportIfWanted(Event.SYSCALL_ENTRY);
-    else if (this.#isWanted(Event.SYSCALL_EXIT)) this.#report.start(Event.SYSCALL_EXIT);
-    else this.#task.reported(Event.SYSCALL_EXIT);
+    this.#task.report(this.#stop.kind === 'entry' ? Event.SYSCALL_ENTRY : Event.SYSCALL_EXIT);
   }
 
   /** PTRACE_EVENT_STOP: asked for, a new child's first, a group stop, or the end of one. */
@@ -128,9 +126,9 @@ export class StopReader {
       this.#task.vanished();
       return;
     }
-    const disposition = dispositionOf(signal, isStep ? undefined : port.status(tid));
-    this.#stop.signalReport = { signal, information, disposition, isStep };
-    this.#report.start(Event.SIGNAL);
+    const status = isStep ? undefined : port.status(tid);
+    this.#stop.signalReport = new ReportedSignal(signal, information, status, isStep);
+    this.#task.report(Event.SIGNAL);
   }
 
   #isTrapOfStep(): boolean {
@@ -146,15 +144,10 @@ export class StopReader {
       return;
     }
     this.#task.end = taskEnd(message);
-    this.#reportIfWanted(Event.EXIT);
+    this.#task.report(Event.EXIT);
   }
 
   #isWanted(event: number): boolean {
     return (this.#engines.events & (event | Event.QUIESCE)) !== 0;
-  }
-
-  #reportIfWanted(event: number): void {
-    if (this.#isWanted(event)) this.#report.start(event);
-    else this.#task.settle();
   }
 }

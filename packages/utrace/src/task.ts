@@ -286,6 +286,32 @@ export class Task {
     this.settle();
   }
 
+  /**
+   * An event happened that concerns nobody but engines. Tells them, and does what they decided: mostly there is one, which wants
+   * nothing, and the task goes on.
+   */
+  report(event: number): void {
+    const { engines, report } = this.#parts;
+    const { only } = engines;
+    const isWanted = (engines.events & (event | Event.QUIESCE)) !== 0;
+    const isSimple = only !== undefined && (only.events & Event.QUIESCE) === 0;
+    if (!isSimple || engines.hasWishes || engines.owesReport) {
+      if (isWanted) report.start(event);
+      else this.#unreported(event);
+      return;
+    }
+    if (isWanted && !report.tell(only, event)) return;
+    const mayGoOn =
+      !engines.hasWishes &&
+      !engines.owesReport &&
+      !this.isHeld &&
+      this.state === 'stopped' &&
+      this.#laterStatus === undefined;
+    if (mayGoOn && this.#settling.goOn()) return;
+    if (isWanted) this.reported(event);
+    else this.#unreported(event);
+  }
+
   /** It is the child of a task that stopped for that just now: the kernel has the same options for both. */
   inherit(parent: Task): void {
     this.#settling.inherit(parent.#settling);
@@ -305,6 +331,12 @@ export class Task {
     for (const engine of dropped) this.#host.dropped(engine);
     this.eventsChanged();
     this.#settling.wakeQuiet();
+  }
+
+  /** Nobody wanted to be told. */
+  #unreported(event: number): void {
+    if (event === Event.SYSCALL_EXIT && this.#parts.step.isOverCall) this.#reader.steppedOverCall();
+    else this.settle();
   }
 
   #enterStop(): void {

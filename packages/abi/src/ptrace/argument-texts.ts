@@ -56,26 +56,32 @@ function quoted(bytes: Uint8Array, isWhole: boolean): string {
 /** Reads memory of the task that makes the call: the bytes that could be read, fewer or none where it is not mapped. */
 export type MemoryReader = (address: bigint, size: number) => Uint8Array;
 
+/** A string and its zero byte, or one byte more than is shown of it. Most are short, and what lies behind need not be touched. */
+function stringBytes(address: bigint, read: MemoryReader, maxBytes: number): Uint8Array {
+  const bytes = read(address, MAX_TEXT_BYTES + 1);
+  const isShort = bytes.length <= MAX_TEXT_BYTES || maxBytes <= MAX_TEXT_BYTES || bytes.includes(0);
+  return isShort ? bytes : read(address, maxBytes + 1);
+}
+
 function stringText(address: bigint, read: MemoryReader | undefined, maxBytes: number): string {
   if (address === 0n) return 'NULL';
-  let shown = MAX_TEXT_BYTES;
-  let bytes = read?.(address, shown + 1);
-  if (read === undefined || bytes === undefined || bytes.length === 0) return `0x${address.toString(16)}`;
-  let end = bytes.indexOf(0);
-  // Most strings are short, and what lies behind them need not be touched.
-  if (end < 0 && maxBytes > shown) {
-    shown = maxBytes;
-    bytes = read(address, shown + 1);
-    end = bytes.indexOf(0);
-  }
+  const bytes = read === undefined ? NOTHING : stringBytes(address, read, maxBytes);
+  if (bytes.length === 0) return `0x${address.toString(16)}`;
+  const end = bytes.indexOf(0);
+  const shown = Math.max(MAX_TEXT_BYTES, maxBytes);
   return quoted(bytes.subarray(0, end < 0 ? shown : end), end >= 0);
+}
+
+const NOTHING = new Uint8Array();
+
+function bufferBytes(address: bigint, size: bigint, read: MemoryReader): Uint8Array {
+  return size === 0n ? NOTHING : read(address, Number(size > BigInt(MAX_TEXT_BYTES) ? MAX_TEXT_BYTES : size));
 }
 
 function bufferText(address: bigint, size: bigint, read: MemoryReader | undefined): string {
   if (address === 0n) return 'NULL';
-  const wanted = Number(size > BigInt(MAX_TEXT_BYTES) ? MAX_TEXT_BYTES : size);
-  const bytes = wanted === 0 ? new Uint8Array() : read?.(address, wanted);
-  if (bytes === undefined || (bytes.length === 0 && wanted > 0)) return `0x${address.toString(16)}`;
+  const bytes = read === undefined ? NOTHING : bufferBytes(address, size, read);
+  if (bytes.length === 0 && size > 0n) return `0x${address.toString(16)}`;
   return quoted(bytes, BigInt(bytes.length) === size);
 }
 
@@ -160,6 +166,34 @@ export function argumentTexts(
   }
   return texts;
 }
+
+/**
+ * Reads what `argumentTexts` will want of the memory of the task that makes a call, so that the texts can be made when the task has
+ * gone on.
+ *
+ * @param number of the system call
+ * @param argument gives the argument of an index, 0 to 5
+ * @param read as that of `argumentTexts`, which asks for the same pieces; it keeps what it brings
+ * @param maxStringBytes as that of `argumentTexts`
+ */
+export function readArguments(
+  number: number,
+  argument: (index: number) => bigint,
+  read: MemoryReader,
+  maxStringBytes: number = MAX_TEXT_BYTES,
+): void {
+  for (const index of systemCall(number)?.memoryArguments ?? NONE) {
+    const kind = systemCall(number)?.argumentKinds?.[index] ?? 'p';
+    const address = argument(index);
+    if (address === 0n) continue;
+    const following = index < 5 ? argument(index + 1) : 0n;
+    if (kind === 's') stringBytes(address, read, maxStringBytes);
+    else if (kind === 'b') bufferBytes(address, following, read);
+    else read(address, structureBytes(kind, following) ?? 0);
+  }
+}
+
+const NONE: readonly number[] = [];
 
 /** Whether flags of open(2) let it make a file. */
 function mayMakeFile(flags: bigint): boolean {

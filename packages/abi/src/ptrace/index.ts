@@ -14,7 +14,7 @@ export {
   SystemCallStop,
 } from './system-call-stop.ts';
 export { type NameSet, nameSets } from './argument-names.ts';
-export { argumentTexts, escapedText, type MemoryReader } from './argument-texts.ts';
+export { argumentTexts, escapedText, type MemoryReader, readArguments } from './argument-texts.ts';
 export {
   type ArgumentKind,
   MAX_SYSTEM_CALL,

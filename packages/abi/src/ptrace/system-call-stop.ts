@@ -19,11 +19,14 @@ export const SYSTEM_CALL_OPERATION = { NONE: 0, ENTRY: 1, EXIT: 2, SECCOMP: 3 } 
 export const AUDIT_ARCH_X86_64 = 0xc000003e;
 
 const ERRNO_MAX = 4095;
+const ARGUMENTS_OFFSET = 32;
 
 /** What the kernel says about a stop for a system call. */
 export class SystemCallStop {
   /** The structure's bytes. */
   readonly bytes: Uint8Array = new Uint8Array(SYSTEM_CALL_INFO_BYTES);
+  /** The part with the six arguments, of 8 bytes each; only at entry. */
+  readonly argumentBytes: Uint8Array = this.bytes.subarray(ARGUMENTS_OFFSET, ARGUMENTS_OFFSET + 48);
   readonly #view = new DataView(this.bytes.buffer);
   /**
    * The call's number: said by the kernel at entry, remembered by the tracer at exit; -1 when the task was already in
@@ -59,7 +62,7 @@ export class SystemCallStop {
    * @param index from 0 to 5
    */
   argument(index: number): bigint {
-    return this.#view.getBigUint64(32 + 8 * index, true);
+    return this.#view.getBigUint64(ARGUMENTS_OFFSET + 8 * index, true);
   }
 
   /** What the call answered, an error as its negative number; only at exit. */

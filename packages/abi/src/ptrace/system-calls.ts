@@ -30,6 +30,8 @@ export interface SystemCall {
   readonly name: string;
   /** What its arguments are; undefined when this table does not know. */
   readonly argumentKinds: readonly ArgumentKind[] | undefined;
+  /** Which of its arguments are addresses of what is shown: strings, buffers and structures. */
+  readonly memoryArguments: readonly number[];
 }
 
 /** Numbers above this one are no system calls of this table; it may be used as an array's size. */
@@ -40,13 +42,18 @@ const KIND = /\{\w+\}|\[\w+\]|[a-zA-Z]/g;
 let byNumber: (SystemCall | undefined)[] | undefined;
 let byName: Map<string, SystemCall> | undefined;
 
+function isInMemory(kind: ArgumentKind): boolean {
+  return kind === 's' || kind === 'b' || kind.startsWith('[');
+}
+
 function table(): (SystemCall | undefined)[] {
   if (byNumber !== undefined) return byNumber;
   byNumber = [];
   for (const row of SYSTEM_CALL_TABLE.trim().split(/,\s+/)) {
     const [number = '', name = '', kinds = '?'] = row.split(' ');
     const argumentKinds = kinds === '?' ? undefined : ((kinds.match(KIND) ?? []) as ArgumentKind[]);
-    byNumber[Number(number)] = { number: Number(number), name, argumentKinds };
+    const memoryArguments = (argumentKinds ?? []).flatMap((kind, index) => (isInMemory(kind) ? [index] : []));
+    byNumber[Number(number)] = { number: Number(number), name, argumentKinds, memoryArguments };
   }
   return byNumber;
 }

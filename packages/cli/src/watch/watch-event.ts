@@ -1,13 +1,13 @@
-/** What `usertrace watch` has seen, as its outputs get it. Events and what they refer to stay as they are, but for a task's name. */
+/** What `usertrace watch` has seen, as its outputs get it, a moment later. Events and what they refer to stay as they are. */
 import type { TaskEnd } from '@usertrace/abi';
 import type { Birth, Disposition } from '@usertrace/utrace';
 
-/** A thread that is watched. */
+/** A thread that is watched, from its first event or its last exec on. */
 export interface WatchedTask {
-  tid: number;
+  readonly tid: number;
   readonly pid: number;
-  /** As in /proc/TID/comm when it was first seen, and since each exec. */
-  comm: string;
+  /** As in /proc/TID/comm at that time. */
+  readonly comm: string;
 }
 
 /** A system call that was entered. */

@@ -11,7 +11,8 @@ import {
   type TaskEnd,
 } from '@usertrace/abi';
 import { type Birth, type Callbacks, Event, type SignalReport, type Task } from '@usertrace/utrace';
-import { CallArguments } from './call-arguments.ts';
+import { CallArguments, type CopiedArguments } from './call-arguments.ts';
+import { EventQueue } from './event-queue.ts';
 import { commandLineOf, commOf, executableOf } from './process-names.ts';
 import type { EventKind, Selection } from './selection.ts';
 import type { EnteredCall, EventOutput, SignalEvent, WatchedTask, WatchEvent } from './watch-event.ts';
@@ -25,9 +26,43 @@ const SI_TIMER = -2;
 
 /** What is known of a task. */
 interface KnownTask {
-  readonly shown: WatchedTask;
+  shown: WatchedTask;
   /** The call that it is in. */
   call: EnteredCall | undefined;
+}
+
+/** A call whose arguments become texts when somebody asks for them, or their copies have to go. */
+class WatchedCall implements EnteredCall {
+  readonly task: WatchedTask;
+  readonly enteredNs: bigint;
+  readonly number: number;
+  readonly name: string;
+  readonly isFinal: boolean;
+  readonly #store: CallArguments;
+  #copied: CopiedArguments | undefined;
+  #args: readonly string[] = [];
+
+  /** @param copied in `store`; undefined when nobody will want them */
+  constructor(
+    task: WatchedTask,
+    stop: SystemCallStop,
+    store: CallArguments,
+    copied: CopiedArguments | undefined,
+  ) {
+    this.task = task;
+    this.enteredNs = process.hrtime.bigint();
+    this.number = stop.number;
+    this.name = nameOf(stop);
+    this.isFinal = FINAL_CALLS.has(this.name);
+    this.#store = store;
+    this.#copied = copied;
+  }
+
+  get args(): readonly string[] {
+    if (this.#copied !== undefined) this.#args = this.#store.textsOf(this.#copied);
+    this.#copied = undefined;
+    return this.#args;
+  }
 }
 
 /** What a watcher is made with. */
@@ -38,6 +73,8 @@ export interface WatcherParts {
   readonly wantsArguments: boolean;
   /** Told of the end of each process. */
   readonly ended: (pid: number, end: TaskEnd) => void;
+  /** Told of what an output throws. */
+  readonly failed: (reason: unknown) => void;
 }
 
 export class Watcher {
@@ -46,6 +83,7 @@ export class Watcher {
   readonly events: number;
   readonly #parts: WatcherParts;
   readonly #arguments = new CallArguments();
+  readonly #queue: EventQueue;
   readonly #tasks = new Map<Task, KnownTask>();
   /** By number: 1 for calls that are watched. */
   readonly #isWatched = new Uint8Array(MAX_SYSTEM_CALL + 1);
@@ -56,13 +94,22 @@ export class Watcher {
     const { calls } = parts.selection;
     if (typeof calls === 'object') for (const number of calls) this.#isWatched[number] = 1;
     this.events = eventsFor(parts.selection);
+    this.#queue = new EventQueue(parts.outputs, (events) => this.#forgetCopies(events), parts.failed);
     this.callbacks = {
       clone: ({ task }, child, birth) => this.#cloned(this.#known(task), child, birth),
       exec: ({ task }, formerTid) => this.#executed(task, formerTid),
       death: ({ task }, end) => this.#died(task, end),
       signal: ({ task }, report) => this.#signalled(this.#known(task), report),
-      jobControl: ({ task }, isStopped, signal) =>
-        this.#emit('signal', { kind: 'job', ...this.#now(this.#known(task)), isStopped, signal }),
+      jobControl: ({ task }, isStopped, signal) => {
+        const { shown } = this.#known(task);
+        this.#emit('signal', {
+          kind: 'job',
+          task: shown,
+          timeNs: process.hrtime.bigint(),
+          isStopped,
+          signal,
+        });
+      },
       syscallEntry: ({ task }, call) => this.#entered(task, call),
       syscallExit: ({ task }, call) => this.#returned(task, call),
     };
@@ -94,57 +141,76 @@ export class Watcher {
     return known;
   }
 
-  #now({ shown }: KnownTask): { task: WatchedTask; timeNs: bigint } {
-    return { task: shown, timeNs: process.hrtime.bigint() };
+  /** Gives the outputs what waits for them. */
+  flush(): void {
+    this.#queue.flush();
   }
 
-  #emit(kind: EventKind | 'syscall', event: WatchEvent): void {
-    if (kind !== 'syscall' && !this.#parts.selection.kinds.has(kind)) return;
-    for (const output of this.#parts.outputs) output.take(event);
+  #emit(kind: EventKind, event: WatchEvent): void {
+    if (this.#parts.selection.kinds.has(kind)) this.#queue.add(event);
   }
 
-  #cloned(known: KnownTask, child: Task, { kind, isThread }: Birth): void {
+  /** Calls that have not answered yet are shown later. */
+  #forgetCopies(events: readonly WatchEvent[]): void {
+    if (this.#parts.wantsArguments)
+      for (const event of events) if (event.kind === 'enter') void event.call.args;
+    this.#arguments.clear();
+  }
+
+  #cloned({ shown }: KnownTask, child: Task, { kind, isThread }: Birth): void {
     const how = isThread ? 'thread' : kind;
-    this.#emit('clone', { kind: 'clone', ...this.#now(known), how, child: child.tid });
+    this.#emit('clone', {
+      kind: 'clone',
+      task: shown,
+      timeNs: process.hrtime.bigint(),
+      how,
+      child: child.tid,
+    });
     // It has its maker's name until it takes another; killed at birth, it never shows its own.
-    if (child.state !== 'gone' && !this.#tasks.has(child)) this.#remember(child, known.shown.comm);
+    if (child.state !== 'gone' && !this.#tasks.has(child)) this.#remember(child, shown.comm);
   }
 
   #executed(task: Task, formerTid: number): void {
     const known = this.#known(task);
-    known.shown.tid = task.tid;
-    known.shown.comm = commOf(task.tid);
+    const shown = { tid: task.tid, pid: task.tgid, comm: commOf(task.tid) };
+    known.shown = shown;
     // Its task waits while /proc is read.
     if (!this.#parts.selection.kinds.has('exec')) return;
     const file = executableOf(task.tid);
     const args = commandLineOf(task.tid);
-    this.#emit('exec', { kind: 'exec', ...this.#now(known), file, args, formerTid });
+    const timeNs = process.hrtime.bigint();
+    this.#emit('exec', { kind: 'exec', task: shown, timeNs, file, args, formerTid });
   }
 
   #died(task: Task, end: TaskEnd): void {
     const known = this.#known(task);
     const isThread = task.tid !== task.tgid;
-    const { call } = known;
+    const { call, shown } = known;
+    const timeNs = process.hrtime.bigint();
     if (call !== undefined && !call.isFinal)
-      this.#emit('syscall', { kind: 'abandoned', ...this.#now(known), call });
-    this.#emit('exit', { kind: 'exit', ...this.#now(known), end, isThread });
+      this.#queue.add({ kind: 'abandoned', task: shown, timeNs, call });
+    this.#emit('exit', { kind: 'exit', task: shown, timeNs, end, isThread });
     this.#tasks.delete(task);
     if (!isThread) this.#parts.ended(task.tgid, end);
   }
 
-  #signalled(known: KnownTask, { signal, information, disposition, isStep }: SignalReport): void {
-    if (isStep) return;
+  #signalled({ shown }: KnownTask, report: SignalReport): void {
+    if (report.isStep) return;
+    const { signal, information } = report;
     const { code } = information;
     const hasSender = (code <= 0 && code !== SI_TIMER) || (signal === SIGNAL.CHLD && code !== SI_KERNEL);
     const hasAddress = code > 0 && code !== SI_KERNEL && FAULT_SIGNALS.has(signal);
     const event: SignalEvent = {
       kind: 'signal',
-      ...this.#now(known),
+      task: shown,
+      timeNs: process.hrtime.bigint(),
       signal,
       code,
       sender: hasSender ? { pid: information.senderPid, uid: information.senderUid } : undefined,
       address: hasAddress ? information.address : undefined,
-      disposition,
+      get disposition() {
+        return report.disposition;
+      },
     };
     this.#emit('signal', event);
   }
@@ -161,13 +227,11 @@ export class Watcher {
       known.call = undefined;
       return;
     }
-    const name = nameOf(stop);
-    const enteredNs = process.hrtime.bigint();
-    const args = this.#parts.wantsArguments ? this.#arguments.textsOf(task, stop) : [];
-    const isFinal = FINAL_CALLS.has(name);
-    const call: EnteredCall = { task: known.shown, enteredNs, number: stop.number, name, args, isFinal };
+    if (this.#arguments.isFull) this.#queue.flush();
+    const copied = this.#parts.wantsArguments ? this.#arguments.copy(task, stop) : undefined;
+    const call = new WatchedCall(known.shown, stop, this.#arguments, copied);
     known.call = call;
-    this.#emit('syscall', { kind: 'enter', task: known.shown, timeNs: enteredNs, call });
+    this.#queue.add({ kind: 'enter', task: known.shown, timeNs: call.enteredNs, call });
   }
 
   #returned(task: Task, stop: SystemCallStop): void {
@@ -176,7 +240,7 @@ export class Watcher {
     const known = this.#known(task);
     const { call } = known;
     known.call = undefined;
-    this.#emit('syscall', {
+    this.#queue.add({
       kind: 'return',
       task: known.shown,
       timeNs,

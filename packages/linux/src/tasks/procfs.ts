@@ -7,6 +7,7 @@
  */
 import { readdirSync, readlinkSync } from 'node:fs';
 import { assert, ERRNO, Pid, type Tid, Uid } from '@usertrace/base';
+import { addressOf } from '../bindings.ts';
 import { closeDescriptor, O, openDescriptor, readDescriptorAt } from '../descriptor.ts';
 
 /**
@@ -24,6 +25,11 @@ const MAX_LISTED = 65_536;
 const MAX_TEXT_BYTES = 1_048_576;
 
 const page = Buffer.alloc(MAX_FILE_BYTES);
+let pageAddress: number | undefined;
+
+function readPage(fd: number, size: number, offset: number): number {
+  return readDescriptorAt(fd, (pageAddress ??= addressOf(page)), size, offset);
+}
 
 /**
  * A piece of a file of a task.
@@ -35,32 +41,8 @@ const page = Buffer.alloc(MAX_FILE_BYTES);
  */
 export function readTaskFile(path: string, offset: number, size: number): Buffer | Absence {
   assert(size <= MAX_FILE_BYTES, 'files of tasks are read in pieces');
-  const answer = readOpened(path, (fd) => readDescriptorAt(fd, page, size, offset));
+  const answer = readOpened(path, (fd) => readPage(fd, size, offset));
   return typeof answer === 'string' ? answer : page.subarray(0, answer);
-}
-
-/**
- * A whole file of a task.
- *
- * @param path the file
- * @returns its bytes, as far as MAX_TEXT_BYTES, or why there are none
- */
-function readWholeTaskFile(path: string): Buffer | Absence {
-  const pieces: Buffer[] = [];
-  const answer = readOpened(path, (fd) => {
-    let length = 0;
-    while (length < MAX_TEXT_BYTES) {
-      const count = readDescriptorAt(fd, page, MAX_FILE_BYTES, length);
-      if (count <= 0) return count;
-      pieces.push(Buffer.from(page.subarray(0, count)));
-      length += count;
-      // These files are given in one piece while there is room for all of it.
-      if (count < MAX_FILE_BYTES) break;
-    }
-    return length;
-  });
-  if (typeof answer === 'string') return answer;
-  return pieces.length === 1 ? (pieces[0] as Buffer) : Buffer.concat(pieces);
 }
 
 /**
@@ -70,8 +52,18 @@ function readWholeTaskFile(path: string): Buffer | Absence {
  * @returns each byte as a character, as far as MAX_TEXT_BYTES, or why there is nothing
  */
 export function readTaskText(path: string): { readonly text: string } | Absence {
-  const bytes = readWholeTaskFile(path);
-  return typeof bytes === 'string' ? bytes : { text: bytes.toString('latin1') };
+  let text = '';
+  const answer = readOpened(path, (fd) => {
+    while (text.length < MAX_TEXT_BYTES) {
+      const count = readPage(fd, MAX_FILE_BYTES, text.length);
+      if (count <= 0) return count;
+      text += page.toString('latin1', 0, count);
+      // These files are given in one piece while there is room for all of it.
+      if (count < MAX_FILE_BYTES) break;
+    }
+    return text.length;
+  });
+  return typeof answer === 'string' ? answer : { text };
 }
 
 /**
