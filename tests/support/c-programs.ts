@@ -5,7 +5,7 @@
  * one at a time: each writes a file of its own and renames it into place.
  */
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, renameSync, statSync } from 'node:fs';
+import { chmodSync, copyFileSync, mkdirSync, renameSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { inRepository } from './repository.ts';
 
@@ -40,4 +40,17 @@ export function cProgram(source: string, linking: readonly string[] = ['-static'
   });
   renameSync(unfinished, program);
   return program;
+}
+
+/**
+ * Compiles a program as `cProgram` does, and copies it: probes of the copy are hit by nobody who executes the original.
+ *
+ * @param folder for the copy, which has the name of the program unless `name` says another
+ * @returns the copy's absolute path
+ */
+export function cProgramCopy(source: string, folder: string, name: string = path.parse(source).name): string {
+  const copy = path.join(folder, name);
+  copyFileSync(cProgram(source), copy);
+  chmodSync(copy, 0o755);
+  return copy;
 }

@@ -9,7 +9,7 @@ import {
   type SpawnOptionsWithoutStdio,
 } from 'node:child_process';
 
-const LINE_TIMEOUT_MS = 20_000;
+const LINE_TIMEOUT_MS = 60_000;
 
 /** How a process ended: its status, or the signal that ended it. */
 export interface Ending {

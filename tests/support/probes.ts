@@ -1,24 +1,16 @@
 /** Probes of native programs in a runtime folder of their own, as root or as an ordinary user. */
-import {
-  chmodSync,
-  chownSync,
-  copyFileSync,
-  existsSync,
-  mkdirSync,
-  readFileSync,
-  readdirSync,
-} from 'node:fs';
+import { chownSync, existsSync, mkdirSync, readFileSync, readdirSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { cProgram } from './c-programs.ts';
+import { cProgramCopy } from './c-programs.ts';
 import { Child, finish, type Finished } from './child.ts';
 import { USERTRACE } from './server.ts';
 import { type ReportedEvent, reportedEvents } from './tracepoints.ts';
 import { until } from './wait.ts';
 
 const ORDINARY_USER_ID = 65_534;
-const LEFT_TIMEOUT_MS = 30_000;
+const LEFT_TIMEOUT_MS = 60_000;
 
 /** Who runs the commands and the programs. */
 export type ProbeUser = 'root' | 'ordinary';
@@ -61,8 +53,7 @@ export class ProbeWorld {
 
   static async make(user: ProbeUser): Promise<ProbeWorld> {
     const world = new ProbeWorld(await mkdtemp(path.join(tmpdir(), 'usertrace-probes-')), user);
-    copyFileSync(cProgram('tests/programs/probe-target.c'), world.target);
-    chmodSync(world.target, 0o755);
+    cProgramCopy('tests/programs/probe-target.c', world.folder, 'target');
     mkdirSync(path.join(world.folder, 'run'), { mode: 0o700 });
     if (user === 'ordinary') {
       for (const name of ['', 'run'])
@@ -106,9 +97,7 @@ export class ProbeWorld {
 
   /** Starts a copy of another program of tests/programs, which nobody else has mapped. */
   startProgram(name: string): Child {
-    copyFileSync(cProgram(`tests/programs/${name}.c`), this.file(name));
-    chmodSync(this.file(name), 0o755);
-    return this.#start([this.file(name)]);
+    return this.#start([cProgramCopy(`tests/programs/${name}.c`, this.folder)]);
   }
 
   /** Starts a shell with a script. */

@@ -12,7 +12,7 @@ import path from 'node:path';
 import { Child, type Ending, finish } from './child.ts';
 import { inRepository } from './repository.ts';
 
-const READY_TIMEOUT_MS = 30_000;
+const READY_TIMEOUT_MS = 60_000;
 const STOP_TIMEOUT_MS = 10_000;
 
 /** The built command line program. */

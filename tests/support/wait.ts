@@ -2,7 +2,7 @@
  * Waiting for a state of the world, with a limit, instead of sleeping for a while and hoping.
  */
 
-const TIMEOUT_MS = 10_000;
+const TIMEOUT_MS = 60_000;
 const INTERVAL_MS = 10;
 
 /**

@@ -15,7 +15,7 @@ const HEADERS = (
   'linux/sched linux/fadvise linux/netlink linux/openat2 linux/sockios linux/loop linux/if_tun linux/perf_event linux/random linux/userfaultfd linux/nsfs linux/fiemap asm/termbits sys/epoll sys/eventfd sys/inotify sys/ioctl sys/file sys/mman sys/mount sys/pidfd ' +
   'sys/prctl sys/ptrace sys/random sys/resource sys/signalfd sys/socket sys/stat sys/timerfd sys/wait'
 ).split(' ');
-const TIMEOUT_MS = 50_000;
+const TIMEOUT_MS = 200_000;
 /** Of all names; some headers make an enum of them, which no `#ifdef` sees. */
 const KNOWN_PART = 0.85;
 

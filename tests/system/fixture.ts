@@ -14,7 +14,7 @@ const ORDINARY_USER_ID = 65_534;
 /** How many times longer the campaigns run than in CI: `USERTRACE_SCALE`, which `npm run soak` sets. */
 export const SCALE = Number(process.env['USERTRACE_SCALE'] ?? 1);
 /** The deadline of a campaign. */
-export const CAMPAIGN_TIMEOUT_MS: number = 60_000 * SCALE;
+export const CAMPAIGN_TIMEOUT_MS: number = 240_000 * SCALE;
 
 /** What a test with a server and C programs needs. */
 export const SERVER_NEEDS: readonly Requirement[] = ['root', 'fuse', 'cc'];

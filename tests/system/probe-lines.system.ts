@@ -10,7 +10,7 @@ import { fileIdentity, FileSymbols, parseDefinition, ProbeTracer } from '@usertr
 import { openUtrace } from '@usertrace/utrace';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { BREAKPOINT_WORDS } from '../support/breakpoint-words.ts';
-import { cProgram } from '../support/c-programs.ts';
+import { cProgramCopy } from '../support/c-programs.ts';
 import { finish } from '../support/child.ts';
 import { KernelUprobes } from '../support/kernel-uprobes.ts';
 import { missing } from '../support/requirements.ts';
@@ -85,7 +85,7 @@ describe.each([
   beforeAll(async () => {
     if (lacking !== undefined) return;
     world = await TracepointWorld.make();
-    program = cProgram('tests/programs/probe-values.c');
+    program = cProgramCopy('tests/programs/probe-values.c', world.folder);
     ours = await ourLines(world, program, all);
     kernels = await kernelLines(program, all);
   });

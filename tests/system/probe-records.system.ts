@@ -35,7 +35,7 @@ import {
 import { openUtrace } from '@usertrace/utrace';
 import { afterAll, describe, expect, it } from 'vitest';
 import { BREAKPOINT_WORDS } from '../support/breakpoint-words.ts';
-import { cProgram } from '../support/c-programs.ts';
+import { cProgramCopy } from '../support/c-programs.ts';
 import { needs } from './fixture.ts';
 
 const TRACEFS = '/sys/kernel/tracing';
@@ -105,7 +105,7 @@ afterAll(() => rmSync(folder, { recursive: true }));
 describe('records of probes', () => {
   it.for(WORDS)('are those of the kernel: %s', async (words, context) => {
     needs(context, 'root', 'cc', 'trace-cmd', 'kernel-uprobes');
-    const program = cProgram('tests/programs/probe-values.c');
+    const program = cProgramCopy('tests/programs/probe-values.c', folder);
     const definition = definitionOf(program, words);
     const ours = await ourRecording(definition);
     const kernels = await kernelRecording(definition);
@@ -124,7 +124,7 @@ describe('records of probes', () => {
     { timeout: 120_000 },
     async ({ kind, words, filters }, context) => {
       needs(context, 'root', 'cc', 'kernel-uprobes');
-      const definition = definitionOf(cProgram('tests/programs/probe-values.c'), words);
+      const definition = definitionOf(cProgramCopy('tests/programs/probe-values.c', folder), words);
       for (const text of filters) {
         const filter = EventFilter.parse(text, filterFields(definition), 1);
         if (filter === undefined) throw new Error(text);

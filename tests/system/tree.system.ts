@@ -10,7 +10,12 @@ import { delay } from '../support/wait.ts';
 import { needs, runProgram, SERVER_NEEDS, shell, startProgram, startServer } from './fixture.ts';
 
 const BLOCKED_MS = 300;
-const TRACE_COMMANDS_TIMEOUT_MS = 40_000;
+const TRACE_COMMANDS_TIMEOUT_MS = 120_000;
+/** Ends a command that trace-cmd records: its recorders take a moment to start, and miss what a faster one did. */
+const UNTIL_RECORDERS_READ = `
+  recorders() { for pid in \\$(cat /proc/\\$PPID/task/*/children); do ls -l /proc/\\$pid/fd 2> /dev/null; done; }
+  until recorders | grep -q trace_pipe_raw; do sleep 0.1; done
+  sleep 1`;
 
 async function serverWithEvent(): Promise<Server> {
   const server = await startServer();
@@ -198,9 +203,8 @@ describe('readers of the trace', () => {
     const server = await serverWithExample();
     const { stdout, stderr, status } = await traceCommands(
       server,
-      `# trace-cmd’s recorders take a moment to start and miss the end of a command that is faster
-         trace-cmd record -q -e user_events:example_count -e user_events:example_message \\
-           sh -c "${cProgram('tests/programs/abi-example.c')} 3; sleep 1"
+      `trace-cmd record -q -e user_events:example_count -e user_events:example_message \\
+           sh -c "${cProgram('tests/programs/abi-example.c')} 3; ${UNTIL_RECORDERS_READ}"
          trace-cmd report`,
     );
     expect({ status, stdout, stderr }).toMatchObject({ status: 0 });
@@ -215,7 +219,7 @@ describe('readers of the trace', () => {
       server,
       `trace-cmd record -q -e user_events:example_count -f "count > 3 && comm ~ \\"abi*\\"" \\
            -e user_events:example_message -f "text == \\"message number 1\\"" \\
-           sh -c "${cProgram('tests/programs/abi-example.c')} 6 > /dev/null; sleep 1"
+           sh -c "${cProgram('tests/programs/abi-example.c')} 6 > /dev/null; ${UNTIL_RECORDERS_READ}"
          trace-cmd report | grep -o "example_.*"
          trace-cmd start -e user_events:example_count -f "count & 1" > /dev/null
          cat $ROOT/events/user_events/example_count/filter

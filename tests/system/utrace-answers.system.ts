@@ -1,5 +1,5 @@
 /** What engines answer, and how what several of them want becomes one: against real programs. */
-import { systemCallByName } from '@usertrace/abi';
+import { systemCallNumber } from '@usertrace/abi';
 import { Action, type Callbacks, type Engine, Event, openUtrace, SystemCallAction } from '@usertrace/utrace';
 import { describe, expect, test } from 'vitest';
 import { until } from '../support/wait.ts';
@@ -14,7 +14,7 @@ import {
 } from './utrace-fixture.ts';
 
 const SYSCALLS = Event.SYSCALL_ENTRY | Event.SYSCALL_EXIT;
-const GETPPID = systemCallByName('getppid')?.number as number;
+const GETPPID = systemCallNumber('getppid');
 
 describe('an engine', () => {
   test('that was detached answers ESRCH to everything, and its task is not touched', async (context) => {

@@ -1,5 +1,5 @@
 /** Children and execs of traced programs. */
-import { systemCallByName } from '@usertrace/abi';
+import { systemCallNumber } from '@usertrace/abi';
 import { type Engine, Event } from '@usertrace/utrace';
 import { describe, expect, test } from 'vitest';
 import { until } from '../support/wait.ts';
@@ -64,7 +64,7 @@ describe('children', () => {
     );
     await group.ended();
     await until('the child has ended', () => utrace.taskCount === 0);
-    expect(calls.at(-1)).toBe(String(systemCallByName('exit_group')?.number));
+    expect(calls.at(-1)).toBe(String(systemCallNumber('exit_group')));
   });
 });
 

@@ -1,6 +1,6 @@
 /** Tracers one after the other, and what is left when engines and tracers go. */
 import { readdirSync } from 'node:fs';
-import { systemCallByName } from '@usertrace/abi';
+import { systemCallNumber } from '@usertrace/abi';
 import { Action, Event, openUtrace } from '@usertrace/utrace';
 import { describe, expect, test } from 'vitest';
 import { until } from '../support/wait.ts';
@@ -18,7 +18,7 @@ import {
 } from './utrace-fixture.ts';
 
 const SYSCALLS = Event.SYSCALL_ENTRY | Event.SYSCALL_EXIT;
-const GETPID = systemCallByName('getpid')?.number as number;
+const GETPID = systemCallNumber('getpid');
 
 describe('one thread', () => {
   test('traces one program after the other, each with a tracer of its own', async (context) => {

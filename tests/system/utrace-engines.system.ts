@@ -1,5 +1,5 @@
 /** Several engines on one program: their order, their wishes, their answers and deadlines. */
-import { systemCallByName } from '@usertrace/abi';
+import { systemCallNumber } from '@usertrace/abi';
 import { Action, type Callbacks, Event, SystemCallAction } from '@usertrace/utrace';
 import { describe, expect, test } from 'vitest';
 import { until } from '../support/wait.ts';
@@ -7,7 +7,7 @@ import { needs } from './fixture.ts';
 import { rejection, startTarget, stateOf, targetProgram, tracer } from './utrace-fixture.ts';
 
 const SYSCALLS = Event.SYSCALL_ENTRY | Event.SYSCALL_EXIT;
-const GETPPID = systemCallByName('getppid')?.number as number;
+const GETPPID = systemCallNumber('getppid');
 
 describe('engines', () => {
   test('are called in the order they attached, and in reverse at a system call entry; a new one misses the event', async (context) => {

@@ -1,11 +1,11 @@
 /** Memory, registers and system calls of stopped programs. */
-import { Registers, systemCallByName } from '@usertrace/abi';
+import { Registers, systemCallNumber } from '@usertrace/abi';
 import { Action } from '@usertrace/utrace';
 import { describe, expect, test } from 'vitest';
 import { needs } from './fixture.ts';
 import { startTarget, tracer, whileThere } from './utrace-fixture.ts';
 
-const GETPID = systemCallByName('getpid')?.number as number;
+const GETPID = systemCallNumber('getpid');
 
 describe('examine()', () => {
   test('reads and writes memory and registers of a stopped program', async (context) => {

@@ -2,7 +2,7 @@
 import { mkdtempSync, readFileSync, readdirSync, readlinkSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { seccompFilter, systemCallByName } from '@usertrace/abi';
+import { seccompFilter, systemCallNumber } from '@usertrace/abi';
 import { Action, Event, openUtrace } from '@usertrace/utrace';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { Child } from '../support/child.ts';
@@ -11,7 +11,7 @@ import { needs } from './fixture.ts';
 import { counting, rejection, stateOf, targetProgram, tracer, zombiesOf } from './utrace-fixture.ts';
 
 const SYSCALLS = Event.SYSCALL_ENTRY | Event.SYSCALL_EXIT;
-const GETPPID = systemCallByName('getppid')?.number as number;
+const GETPPID = systemCallNumber('getppid');
 
 describe('spawn()', () => {
   test('reports every system call of a program from its exec on, and its end', async (context) => {

@@ -11,8 +11,9 @@ export default defineConfig({
     name: 'system',
     include: ['tests/system/*.system.ts'],
     fileParallelism: false,
-    testTimeout: 60_000,
-    hookTimeout: 60_000,
+    // Ten times what they take here, for a slow machine with other work.
+    testTimeout: 240_000,
+    hookTimeout: 240_000,
     reporters: [['verbose', { summary: false }]], // a skipped test says what it needs
   },
 });

@@ -18,10 +18,12 @@ import {
 
 /** The server gives a word up after its deadline; a person waits that long for `echo 1 > enable` at most. */
 const ENABLE_DEADLINE_MS = 3_000;
-/** What a word in good memory may wait for, on a loaded machine. */
-const AT_ONCE_MS = 500;
+/** What a word in good memory may wait for, on however busy a machine: not until the other is given up. */
+const AT_ONCE_MS = 2_000;
 /** Each would delay all others by 5 ms and more, again and again. */
 const SILENT_PROCESSES = 150;
+/** So much longer may it take with them than with a server that has none, at the same time: half of all those delays. */
+const SILENT_DELAY_MS = 375;
 const REGISTRATIONS = 20;
 /** Those that one user's pages may hold, and those that serve. */
 const EXECUTORS_MAX = 67;
@@ -39,6 +41,17 @@ async function startHolder(server: Server, kind: string, event: string): Promise
   const holder = startProgram('word-holder', server.root, kind, event);
   await holder.line(/^ready /);
   return holder;
+}
+
+async function registeringTakesMs(server: Server): Promise<number> {
+  const startedAt = performance.now();
+  const { stdout } = await runProgram('register-once', server.root, '0', 'mine');
+  expect(stdout).toBe('index 0\n');
+  return performance.now() - startedAt;
+}
+
+function median(numbers: readonly number[]): number {
+  return numbers.toSorted((one, other) => one - other)[numbers.length >> 1] ?? 0;
 }
 
 function describeFootprint(when: string, { descriptors, rssMiB, threads }: Footprint): string {
@@ -80,26 +93,31 @@ describe('a word that cannot be written', () => {
 });
 
 describe('hundreds of processes whose pages never come', () => {
-  test('delay no other user, and cost the server a bounded number of executors', async (context) => {
-    needs(context, ...SERVER_NEEDS);
-    const server = await startServer();
-    await chmod(server.root, 0o755);
-    await chmod(server.path('user_events_data'), 0o666);
-    const silent = startProgram('silent-page', server.root, 'name', String(SILENT_PROCESSES), '65534');
-    await silent.line(/^ready$/);
-    const times: number[] = [];
-    for (let number = 0; number < REGISTRATIONS; number++) {
-      const startedAt = performance.now();
-      const { stdout } = await runProgram('register-once', server.root, '0', 'mine');
-      times.push(performance.now() - startedAt);
-      expect(stdout).toBe('index 0\n');
-    }
-    console.log(`registering took ${times.map((ms) => ms.toFixed()).join(', ')} ms`);
-    expect(Math.max(...times)).toBeLessThan(AT_ONCE_MS);
-    expect(childrenOf(server.process.pid).length).toBeLessThanOrEqual(EXECUTORS_MAX);
-    expect(await server.process.kill('SIGTERM')).toEqual({ status: 0, signal: null });
-    await silent.kill();
-  });
+  test(
+    'delay no other user, and cost the server a bounded number of executors',
+    async (context) => {
+      needs(context, ...SERVER_NEEDS);
+      const server = await startServer();
+      await chmod(server.root, 0o755);
+      await chmod(server.path('user_events_data'), 0o666);
+      const silent = startProgram('silent-page', server.root, 'name', String(SILENT_PROCESSES), '65534');
+      await silent.line(/^ready$/);
+      const calm = await startServer();
+      const times: number[] = [];
+      const calmTimes: number[] = [];
+      for (let number = 0; number < REGISTRATIONS; number++) {
+        times.push(await registeringTakesMs(server));
+        calmTimes.push(await registeringTakesMs(calm));
+      }
+      const [tookMs, calmMs] = [median(times), median(calmTimes)];
+      console.log(`registering took ${tookMs.toFixed()} ms, and ${calmMs.toFixed()} ms without them`);
+      expect(tookMs - calmMs).toBeLessThan(SILENT_DELAY_MS);
+      expect(childrenOf(server.process.pid).length).toBeLessThanOrEqual(EXECUTORS_MAX);
+      expect(await server.process.kill('SIGTERM')).toEqual({ status: 0, signal: null });
+      await silent.kill();
+    },
+    CAMPAIGN_TIMEOUT_MS,
+  );
 });
 
 describe('many processes', () => {

@@ -23,8 +23,8 @@ describe('eventMatcher()', () => {
   });
 
   it('is done at once with a pattern that has many ways to match', () => {
-    const started = performance.now();
+    const started = process.cpuUsage();
     expect(eventMatcher(`${'*a'.repeat(300)}b`)('user_events', 'a'.repeat(511))).toBe(false);
-    expect(performance.now() - started).toBeLessThan(1000);
+    expect(process.cpuUsage(started).user / 1000).toBeLessThan(1000); // Others may keep the machine busy.
   });
 });
