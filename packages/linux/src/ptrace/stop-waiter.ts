@@ -5,8 +5,8 @@
  * tracees and, of children that are not traced, only those whose exit signal is not SIGCHLD. libuv's children are left
  * to libuv. (The executors of ../memory have exit signal 0; their owner takes ECHILD for their death.)
  *
- * While tasks run and stop, the thread sleeps in waitpid(2) itself: that costs what it costs strace. A tick ends the sleep
- * after TICK_NS; a tick without a stop, or MAX_BUSY_NS of work, lets Node's loop run. Otherwise SIGCHLD wakes the
+ * While tasks run and stop, the thread asks for the next stop for a moment (poller.ts) and then sleeps in waitpid(2) itself: that
+ * costs what it costs strace. A tick ends the sleep after TICK_NS; a tick without a stop, or MAX_BUSY_NS of work, lets Node's loop run. Otherwise SIGCHLD wakes the
  * thread through Node's loop, and a slow clock stands by. So long as the thread comes back at once, stops send no SIGCHLD: each
  * would cost its handler, a write to libuv's pipe, and the reading of that.
  */
@@ -15,6 +15,7 @@ import { WAIT_OPTION } from '@usertrace/abi';
 import { assert, ERRNO } from '@usertrace/base';
 import { addressOf, failure, libc } from '../bindings.ts';
 import { monotonicNow } from '../clock.ts';
+import { Poller } from './poller.ts';
 import { sendSignalAtStops, Tick } from './tick.ts';
 
 /** Each tick wakes this thread, on a virtual machine for 20 µs and more: with 0.4 ms it took a fifth of its time. */
@@ -46,6 +47,8 @@ export interface StopListener {
 export class StopWaiter {
   readonly #listener: StopListener;
   readonly #tick = new Tick(TICK_NS);
+  readonly #libc = libc();
+  readonly #poller = new Poller(() => this.#stopOfAny());
   readonly #status = new Int32Array(32);
   readonly #statusAddress = addressOf(this.#status);
   /** What others waited for and was not theirs. */
@@ -195,7 +198,8 @@ export class StopWaiter {
     this.#tick.begin();
     try {
       for (;;) {
-        const tid = this.#tick.wait(-1, this.#statusAddress, WAIT_OPTION.CLONE);
+        const polled = this.#poller.poll();
+        const tid = polled !== 0 ? polled : this.#tick.wait(-1, this.#statusAddress, WAIT_OPTION.CLONE);
         if (tid > 0) {
           hasStopped = true;
           listener.handle(tid, this.#status[0] as number);
@@ -233,15 +237,19 @@ export class StopWaiter {
     this.#bringHandedBack();
     let count = 0;
     while (this.#isWatching && count < MAX_WITHOUT_PAUSE) {
-      const tid = libc().waitpid(-1, this.#statusAddress, WAIT_OPTION.CLONE | WAIT_OPTION.NOHANG);
-      if (tid <= 0) {
-        if (tid < 0 && failure(tid) === -ERRNO.EINTR) continue;
-        break;
-      }
+      const tid = this.#stopOfAny();
+      if (tid === -ERRNO.EINTR) continue;
+      if (tid <= 0) break;
       this.#listener.handle(tid, this.#status[0] as number);
       count += 1;
     }
     return count > 0;
+  }
+
+  /** Whom something has happened to; 0 when nothing has, or the negative error number. */
+  #stopOfAny(): number {
+    const tid = this.#libc.waitpid(-1, this.#statusAddress, WAIT_OPTION.CLONE | WAIT_OPTION.NOHANG);
+    return tid < 0 ? failure(tid) : tid;
   }
 }
 
