@@ -20,6 +20,8 @@ export class SimKernel extends SimThreads implements PtracePort {
   brokenGroupStops = 0;
   /** How often a stop that `wait` had not told was ended: what it was for is lost, and it may have been another thread's. */
   untoldStopsEnded = 0;
+  /** How often a thread was given a signal in a stop that was not for one: it would get it twice. */
+  signalsInvented = 0;
 
   /** Something that happened to a tracee and was not told. */
   wait(choice: number): { tid: number; status: number } | undefined {
@@ -201,7 +203,9 @@ export class SimKernel extends SimThreads implements PtracePort {
     thread.untold = undefined;
     const wasDelivering = thread.delivering;
     thread.delivering = 0;
-    if (wasDelivering !== 0 && signal !== 0) this.deliver(thread, signal);
+    if (signal === 0) return;
+    if (wasDelivering === 0) this.signalsInvented += 1;
+    else this.deliver(thread, signal);
   }
 
   /** The leader's end is told when it is the last thread. */

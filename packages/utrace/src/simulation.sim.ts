@@ -12,10 +12,12 @@ import {
   type ProcessEngine,
   Event,
   SignalAction,
+  type Task,
   Utrace,
   type Verdict,
 } from './index.ts';
 import { SimClock } from './clock.sim.ts';
+import { optionsFor, SYSTEM_CALL_EVENTS } from './trace-options.ts';
 import { SimKernel } from './kernel.sim.ts';
 import { SignalLedger } from './signal-ledger.sim.ts';
 import { PROGRAM_SIGNALS, type SimThread } from './threads.sim.ts';
@@ -109,7 +111,7 @@ export class Simulation {
         if (seen !== undefined) this.#control(seen, ACTIONS[second % ACTIONS.length] as number);
         break;
       case 'setEvents':
-        if (seen !== undefined) allow(() => seen.engine.setEvents(second & ALL_EVENTS), 'ESRCH', 'EALREADY');
+        if (seen !== undefined) allow(() => seen.engine.setEvents(eventsOf(second)), 'ESRCH', 'EALREADY');
         break;
       case 'detach':
         if (seen !== undefined) this.#control(seen, Action.DETACH);
@@ -165,6 +167,7 @@ export class Simulation {
         assert(attachment === 'attached' || task.isReporting, 'a group has engines that are attached');
     assert(this.kernel.untoldStopsEnded === 0, 'a task goes on from a stop that was told');
     assert(this.kernel.brokenGroupStops === 0, 'a group stop lasts until SIGCONT');
+    assert(this.kernel.signalsInvented === 0, 'a task gets a signal in the stop for that signal alone');
     for (const task of this.utrace.tasks) {
       const threads = [...this.kernel.threadsByTid.values()];
       // exec by a thread that is not the leader changes its number before that is told.
@@ -172,7 +175,19 @@ export class Simulation {
       const mayBeReplaced = this.kernel.replaced.has(task.tid) || this.kernel.renamed.has(task.tid);
       const isReplaced = mayBeReplaced && thread?.isTraced !== true;
       assert(thread?.isTraced === true || isReplaced, `task ${task.tid} is a traced thread`);
+      if (thread?.isTraced && thread.tid === task.tid && task.state === 'running') this.#checkRunning(task, thread);
     }
+  }
+
+  /** The kernel stops it for all that its engines want, or it is to stop soon and be asked for that. */
+  #checkRunning(task: Task, thread: SimThread): void {
+    const isOnItsWay = thread.isTrapDue || thread.untold !== undefined || thread.isKilled || thread.isExiting;
+    if (isOnItsWay || thread.state !== 'running') return;
+    const lacking = optionsFor(task.events, task.isFiltered) & ~thread.options;
+    assert(lacking === 0, `task ${task.tid} runs without options 0x${lacking.toString(16)}`);
+    // A step looks itself whether there is a call.
+    const wantsCalls = (task.events & SYSTEM_CALL_EVENTS) !== 0 && !task.hasTrapFlag;
+    assert(thread.tracesCalls || !wantsCalls, `task ${task.tid} runs past its calls`);
   }
 
   /** Everybody lets go; in the end nothing is left. */
@@ -280,7 +295,7 @@ export class Simulation {
     if (this.#engineCount(thread.tid) >= MAX_ENGINES) return;
     const callbacks = this.#callbacks();
     const engine = allow(
-      () => this.utrace.attachTask(thread.tid, callbacks, choice & ALL_EVENTS),
+      () => this.utrace.attachTask(thread.tid, callbacks, eventsOf(choice)),
       'ESRCH',
       'EPERM',
     );
@@ -292,7 +307,7 @@ export class Simulation {
     const group = allow(
       () =>
         this.utrace.attach(thread.process.tgid, this.#callbacks(), {
-          events: choice & ALL_EVENTS,
+          events: eventsOf(choice),
           follow: follow % 2 === 0,
         }),
       'ESRCH',
@@ -338,6 +353,8 @@ export class Simulation {
   }
 
   #callbacks(): Callbacks {
+    // Most engines only look: such a one answers nothing.
+    const isWatcher = this.#nextRandom() % 2 === 0;
     const called = (engine: Engine, event: number): Verdict | Promise<Verdict> => {
       const seen = this.#note(engine);
       assert(engine.attachment === 'attached', `an engine is not called once it is ${engine.attachment}`);
@@ -348,6 +365,7 @@ export class Simulation {
       if (event === Event.REAP) seen.isReaped = true;
       if (event !== Event.QUIESCE)
         assert((engine.events & event) !== 0, 'only events that were asked for are reported');
+      if (isWatcher) return undefined;
       const verdict = this.#verdict();
       if (this.#isTearingDown || this.#nextRandom() % 4 !== 0) return verdict;
       seen.inside += 1;
@@ -370,7 +388,7 @@ export class Simulation {
       clone: (engine, child) => {
         if (!this.#isTearingDown && this.#nextRandom() % 2 === 0 && child.engines.length < MAX_ENGINES) {
           const attached = allow(
-            () => child.attach(this.#callbacks(), this.#nextRandom() & ALL_EVENTS),
+            () => child.attach(this.#callbacks(), eventsOf(this.#nextRandom())),
             'ESRCH',
           );
           if (attached !== undefined) {
@@ -392,6 +410,11 @@ export class Simulation {
       },
     };
   }
+}
+
+/** Bits of Event; half of the engines are not told of everything. */
+function eventsOf(choice: number): number {
+  return choice & ALL_EVENTS & ((choice & 0x1000) === 0 ? ~0 : ~Event.QUIESCE);
 }
 
 /** Does something that may be refused for these reasons. */

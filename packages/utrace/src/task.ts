@@ -294,8 +294,7 @@ export class Task {
     const { engines, report } = this.#parts;
     const { only } = engines;
     const isWanted = (engines.events & (event | Event.QUIESCE)) !== 0;
-    const isSimple = only !== undefined && (only.events & Event.QUIESCE) === 0;
-    if (!isSimple || engines.hasWishes || engines.owesReport) {
+    if (only === undefined || (only.events & Event.QUIESCE) !== 0) {
       if (isWanted) report.start(event);
       else this.#unreported(event);
       return;
@@ -342,7 +341,10 @@ export class Task {
   #enterStop(): void {
     if (this.state === 'running') this.#host.runningChanged(false);
     this.state = 'stopped';
-    this.#parts.stop.number += 1;
+    const { stop } = this.#parts;
+    stop.number += 1;
+    // SIGKILL may have broken the stop for a signal.
+    stop.pendingSignal = 0;
     // Any stop takes a pending interruption with it.
     this.#isInterrupted = false;
   }

@@ -1,7 +1,6 @@
 /**
  * The arguments of system calls. While a task stands at the entry of one, what its arguments are and point to is copied; the words
- * are made of that when the task has gone on: making them takes longer than all the rest of a stop, and takes a tenth of that when
- * many are made one after the other.
+ * are made of that when the task has gone on: it does not wait for them.
  */
 import { argumentTexts, AUDIT_ARCH_X86_64, readArguments, type SystemCallStop } from '@usertrace/abi';
 import type { Task } from '@usertrace/utrace';
