@@ -72,6 +72,55 @@ describe('engines', () => {
     expect(steps).toBeGreaterThan(8 * 4);
   });
 
+  test('that are alone watch calls and single-step both', async (context) => {
+    needs(context, 'cc');
+    const utrace = tracer();
+    const calls: string[] = [];
+    let steps = 0;
+    const isStepping = (): boolean => calls.length >= 4 && calls.length < 20;
+    const group = utrace.spawn(
+      { command: targetProgram(), args: ['calls', '12'] },
+      {
+        signal: (_, { isStep }) => {
+          if (isStep) steps += 1;
+          return isStep && isStepping() ? Action.SINGLESTEP : undefined;
+        },
+        syscallEntry: (_, call) => void (call.number === GETPPID && calls.push('entry')),
+        syscallExit: (_, call) => {
+          if (call.number === GETPPID) calls.push('exit');
+          return isStepping() ? Action.SINGLESTEP : undefined;
+        },
+        death: (_, { code }) => void calls.push(`ended ${code}`),
+      },
+      { events: SYSCALLS | Event.SIGNAL | Event.DEATH },
+    );
+    await group.ended();
+    expect(calls).toEqual([...Array.from({ length: 12 }, () => ['entry', 'exit']).flat(), 'ended 0']);
+    expect(steps).toBeGreaterThan(8 * 4);
+  });
+
+  test('that are alone choose other events in a callback, from the next one on', async (context) => {
+    needs(context, 'cc');
+    const utrace = tracer();
+    const seen: string[] = [];
+    const group = utrace.spawn(
+      { command: targetProgram(), args: ['calls', '12'] },
+      {
+        syscallEntry: (engine, call) => {
+          if (call.number !== GETPPID) return;
+          seen.push('entry');
+          if (seen.length === 3) engine.setEvents(Event.EXIT | Event.DEATH);
+        },
+        syscallExit: (_, call) => void (call.number === GETPPID && seen.push('exit')),
+        exit: () => void seen.push('exits'),
+        death: () => void seen.push('dead'),
+      },
+      { events: SYSCALLS | Event.DEATH },
+    );
+    await group.ended();
+    expect(seen).toEqual(['entry', 'exit', 'entry', 'exits', 'dead']);
+  });
+
   test('can be twenty on one process', async (context) => {
     needs(context, 'cc');
     const utrace = tracer();
