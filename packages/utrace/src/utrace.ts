@@ -27,7 +27,7 @@ export interface UtraceOptions {
   readonly deadlineMs?: number;
   /**
    * Whether this thread sleeps in waitpid(2), for some ten milliseconds at a time, while tasks run: the fastest way, for a thread
-   * that has little else to do. Before it sleeps it asks for the next stop, for 70 µs of its processor at most, while tasks stop
+   * that has little else to do. Before it sleeps it asks for the next stop, for some 140 µs of its processor at most, while tasks stop
    * that fast. A timer's signal ends the sleep: it may also end with EINTR what a callback sleeps in, `fs.readSync` of a pipe for
    * instance. Otherwise SIGCHLD tells it of stops, or in a worker thread a clock. True if left out.
    */

@@ -7,7 +7,7 @@
  */
 
 /** Questions before it is given up; one takes a little less than a microsecond. */
-const QUESTIONS = 100;
+const QUESTIONS = 200;
 /** How much answers that came in time count together, at most. */
 const TRUST_MAX = 16;
 /** What a wait that was longer takes of that. */
@@ -27,7 +27,7 @@ export class Poller {
   }
 
   /**
-   * Asks for some 70 µs if that was worth while lately.
+   * Asks for some 140 µs if that was worth while lately.
    *
    * @returns the answer; 0 when nothing has happened yet
    */
