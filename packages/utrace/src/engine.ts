@@ -153,7 +153,8 @@ export class Engine {
   }
 
   /**
-   * Waits until no callback of this engine runs and what the last one answered has been done.
+   * Waits until no callback of this engine runs and what the last one answered has been done. A callback that awaits its own
+   * engine's waits for itself: until its deadline.
    *
    * @throws {ErrnoError} ESRCH once detached or reaped; when that happened while callbacks ran, after they did
    */

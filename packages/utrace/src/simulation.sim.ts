@@ -175,7 +175,8 @@ export class Simulation {
       const mayBeReplaced = this.kernel.replaced.has(task.tid) || this.kernel.renamed.has(task.tid);
       const isReplaced = mayBeReplaced && thread?.isTraced !== true;
       assert(thread?.isTraced === true || isReplaced, `task ${task.tid} is a traced thread`);
-      if (thread?.isTraced && thread.tid === task.tid && task.state === 'running') this.#checkRunning(task, thread);
+      if (thread?.isTraced && thread.tid === task.tid && task.state === 'running')
+        this.#checkRunning(task, thread);
     }
   }
 
