@@ -39,6 +39,24 @@ describe('signals', () => {
     await watcher.detach();
   });
 
+  test('reach the program once and in order past an engine that is alone and watches calls too', async (context) => {
+    needs(context, 'cc');
+    const count = 200 * SCALE;
+    const target = await startTarget('signals', String(count));
+    const utrace = tracer();
+    let reported = 0;
+    const watcher = utrace.attach(
+      target.pid,
+      { signal: () => void (reported += 1) },
+      { events: Event.SIGNAL | SYSCALLS },
+    );
+    await queueSignals(target.pid, count);
+    await target.output.line(/^handled|^out/);
+    expect(target.output.lines).toContain(`handled ${count}`);
+    expect(reported).toBe(count);
+    await watcher.detach();
+  });
+
   test('have the disposition that the last callback decides', async (context) => {
     needs(context, 'cc');
     const target = await startTarget('usr1');
