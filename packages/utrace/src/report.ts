@@ -42,12 +42,7 @@ export class Report {
 
   /** Reports an event. Returns whether all have answered; otherwise the task is told when they have. */
   run(event: number): boolean {
-    this.isActive = true;
-    this.#event = event;
-    this.disposition = 0;
-    this.#count = this.#engines.list.length;
-    this.#called = 0;
-    this.#isQuiesced = false;
+    this.#begin(event, this.#engines.list.length);
     return this.#advance();
   }
 
@@ -57,15 +52,20 @@ export class Report {
    * @returns as `run`
    */
   tell(engine: Engine, event: number): boolean {
-    this.isActive = true;
-    this.#event = event;
-    this.disposition = 0;
-    this.#count = 1;
+    this.#begin(event, 1);
     this.#called = 1;
-    this.#isQuiesced = false;
     if (!this.#call(engine, event)) return false;
     this.isActive = false;
     return true;
+  }
+
+  #begin(event: number, count: number): void {
+    this.isActive = true;
+    this.#event = event;
+    this.disposition = 0;
+    this.#count = count;
+    this.#called = 0;
+    this.#isQuiesced = false;
   }
 
   #advance(): boolean {

@@ -17,9 +17,6 @@ export class Settling {
   readonly #parts: TaskParts;
   /** The options that the kernel has. */
   #options: number;
-  /** What `#options` are for. */
-  #optionsEvents = -1;
-  #optionsFiltered = false;
   #isDeciding = false;
   /** It reported for a wish since it last went on. */
   #hasReported = false;
@@ -62,30 +59,15 @@ export class Settling {
    * @returns false when there is more to decide
    */
   goOn(): boolean {
-    const { engines, stop, step, calls } = this.#parts;
-    const task = this.#task;
+    const { engines, stop, step } = this.#parts;
     const isPlain =
-      engines.events === this.#optionsEvents &&
-      task.isFiltered === this.#optionsFiltered &&
+      optionsFor(engines.events, this.#task.isFiltered) === this.#options &&
       stop.kind !== 'group' &&
       step.wish === Action.RESUME &&
       !this.#wasHeld &&
       !this.#isDeciding;
-    if (!isPlain) return false;
-    this.#hasReported = false;
-    step.hasTrapFlag = false;
-    const wantsCalls = (engines.events & SYSTEM_CALL_EVENTS) !== 0 && (!task.isFiltered || calls.isInside);
-    let request: number = PTRACE.CONT;
-    if (!task.isFiltered ? wantsCalls : wantsCalls && (engines.events & Event.SYSCALL_EXIT) !== 0)
-      request = PTRACE.SYSCALL;
-    else calls.forget();
-    const signal = stop.pendingSignal;
-    stop.pendingSignal = 0;
-    const answer = task.port.resume(task.tid, request, signal);
-    if (this.#waiting.length > 0) this.wakeQuiet();
-    if (answer < 0) task.vanished();
-    else task.wentOn('running');
-    return true;
+    if (isPlain) this.#endStop(Action.RESUME);
+    return isPlain;
   }
 
   /** Resolves when it stands still for an engine, or the engine is detached. */
@@ -146,31 +128,32 @@ export class Settling {
   #resume(): void {
     const { engines, stop, step } = this.#parts;
     const { port, tid } = this.#task;
-    this.#hasReported = false;
     engines.takeReportWishes();
     const wish = engines.takeWish(step.wish);
     const options = optionsFor(engines.events, this.#task.isFiltered);
     if (options !== this.#options && port.setOptions(tid, options) === 0) this.#options = options;
-    if (options === this.#options) {
-      this.#optionsEvents = engines.events;
-      this.#optionsFiltered = this.#task.isFiltered;
-    }
-    const signal = stop.pendingSignal;
-    stop.pendingSignal = 0;
     const listens = stop.kind === 'group';
     // A step that is asked for in a group stop is done when that is over.
     if (listens) step.wish = wish;
     // Asked for before it goes on, a stop comes before its next instruction; a step would be lost that way.
     const stopsAtOnce = engines.owesReport && !listens && wish === Action.RESUME;
     if (stopsAtOnce) this.#task.interruptAtOnce();
+    if (this.#endStop(wish) && engines.owesReport && !stopsAtOnce) this.#task.interrupt();
+  }
+
+  /** Makes the request that ends the stop. Returns whether the task was there. */
+  #endStop(wish: number): boolean {
+    const { stop } = this.#parts;
+    const { port, tid } = this.#task;
+    this.#hasReported = false;
+    const signal = stop.pendingSignal;
+    stop.pendingSignal = 0;
+    const listens = stop.kind === 'group';
     const answer = listens ? port.listen(tid) : port.resume(tid, this.#requestFor(wish), signal);
     this.wakeQuiet();
-    if (answer < 0) {
-      this.#task.vanished();
-      return;
-    }
-    this.#task.wentOn(listens ? 'listening' : 'running');
-    if (engines.owesReport && !stopsAtOnce) this.#task.interrupt();
+    if (answer < 0) this.#task.vanished();
+    else this.#task.wentOn(listens ? 'listening' : 'running');
+    return answer >= 0;
   }
 
   #requestFor(wish: number): number {

@@ -182,8 +182,9 @@ export function readArguments(
   read: MemoryReader,
   maxStringBytes: number = MAX_TEXT_BYTES,
 ): void {
-  for (const index of systemCall(number)?.memoryArguments ?? NONE) {
-    const kind = systemCall(number)?.argumentKinds?.[index] ?? 'p';
+  const call = systemCall(number);
+  for (const index of call?.memoryArguments ?? NONE) {
+    const kind = call?.argumentKinds?.[index] ?? 'p';
     const address = argument(index);
     if (address === 0n) continue;
     const following = index < 5 ? argument(index + 1) : 0n;
